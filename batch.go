@@ -1,0 +1,180 @@
+package longan
+
+import (
+	"encoding/json"
+	"slices"
+)
+
+// Batch carries consecutive events of one stream to the city:
+//
+//	{"v":1,"device":"621202104-01","epoch":"9f86d081884c7d65","lane":"state","oldest":17,"events":[{"seq":17,…},…]}
+//
+// Events are in ascending order of Seq. Oldest is the lowest sequence number
+// that the board still keeps in this lane: what lies below it was acknowledged
+// to the board once, or has been reported lost, and will not come again. By it
+// a city whose store was restored from a backup sees the hole, instead of
+// waiting for ever.
+type Batch struct {
+	Device DeviceID
+	Epoch  string
+	Lane   Lane
+	Oldest uint64
+	Events []Event
+	Extra  Extra
+}
+
+// Encode returns the batch's message, compressed when that pays. It returns an
+// error that wraps ErrMalformed or ErrTooLarge when the batch breaks the
+// contract.
+func (b *Batch) Encode() ([]byte, error) {
+	raw := make([][]byte, len(b.Events))
+	for i := range b.Events {
+		if err := b.Events[i].Validate(); err != nil {
+			return nil, err
+		}
+		raw[i] = b.Events[i].AppendJSON(nil)
+	}
+	return b.EncodeRaw(raw)
+}
+
+// EncodeRaw is Encode for events that are JSON already, as a spool keeps them:
+// b.Events is not used. The caller vouches that each is what AppendJSON wrote.
+func (b *Batch) EncodeRaw(events [][]byte) ([]byte, error) {
+	if err := b.checkHead(len(events)); err != nil {
+		return nil, err
+	}
+	o := newObject(nil)
+	o.uint("v", Version)
+	o.str("device", string(b.Device))
+	o.str("epoch", b.Epoch)
+	o.str("lane", b.Lane.String())
+	o.uint("oldest", b.Oldest)
+	o.key("events")
+	o.buf = append(o.buf, '[')
+	for i, e := range events {
+		if len(e) > MaxEvent {
+			return nil, tooLarge("event", len(e), MaxEvent)
+		}
+		if i > 0 {
+			o.buf = append(o.buf, ',')
+		}
+		o.buf = append(o.buf, e...)
+	}
+	o.buf = append(o.buf, ']')
+	return pack(o.end(b.Extra))
+}
+
+func (b *Batch) checkHead(events int) error {
+	if _, err := ParseDeviceID(string(b.Device)); err != nil {
+		return err
+	}
+	if err := checkName("epoch", b.Epoch, false); err != nil {
+		return err
+	}
+	if int(b.Lane) >= len(Lanes) {
+		return malformed("lane %d", b.Lane)
+	}
+	if events > MaxBatch {
+		return tooLarge("batch", events, MaxBatch)
+	}
+	return nil
+}
+
+// DecodeBatch returns the batch in a message. Every event has its stream filled
+// in. Errors wrap ErrMalformed, ErrTooLarge or ErrVersion.
+func DecodeBatch(payload []byte) (*Batch, error) {
+	data, err := open(payload)
+	if err != nil {
+		return nil, err
+	}
+	b := &Batch{}
+	var version uint64
+	var events []byte
+	err = eachField(data, func(key string, val []byte) (err error) {
+		switch key {
+		case "v":
+			version, err = parseUint(val)
+		case "device":
+			b.Device, err = parseDevice(val)
+		case "epoch":
+			b.Epoch, err = parseString(val)
+		case "lane":
+			b.Lane, err = parseLane(val)
+		case "oldest":
+			b.Oldest, err = parseUint(val)
+		case "events":
+			events = val
+		default:
+			err = b.Extra.keep(key, val)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := checkVersion(version); err != nil {
+		return nil, err
+	}
+	if err := b.parseEvents(events); err != nil {
+		return nil, err
+	}
+	return b, b.checkHead(len(b.Events))
+}
+
+func (b *Batch) parseEvents(data []byte) error {
+	if data == nil {
+		return malformed("batch has no events")
+	}
+	var last uint64
+	return eachItem(data, func(val []byte) error {
+		if len(b.Events) == MaxBatch {
+			return tooLarge("batch", MaxBatch+1, MaxBatch)
+		}
+		e, err := parseEvent(val)
+		if err != nil {
+			return err
+		}
+		if e.Seq <= last {
+			return malformed("seq %d follows %d: want ascending order", e.Seq, last)
+		}
+		last = e.Seq
+		e.Device, e.Epoch, e.Lane = b.Device, b.Epoch, b.Lane
+		b.Events = append(b.Events, e)
+		return nil
+	})
+}
+
+func parseDevice(val []byte) (DeviceID, error) {
+	s, err := parseString(val)
+	if err != nil {
+		return "", err
+	}
+	return ParseDeviceID(s)
+}
+
+func parseLane(val []byte) (Lane, error) {
+	s, err := parseString(val)
+	if err != nil {
+		return 0, err
+	}
+	return ParseLane(s)
+}
+
+func checkVersion(v uint64) error {
+	if v != Version {
+		return malformedVersion(v)
+	}
+	return nil
+}
+
+// open returns the JSON of a message: inflated where needed, bounded, valid.
+func open(payload []byte) ([]byte, error) {
+	data, err := unpack(payload)
+	if err != nil {
+		return nil, err
+	}
+	if !json.Valid(data) {
+		return nil, malformed("not JSON")
+	}
+	return slices.Clip(data), nil
+}

@@ -1,0 +1,78 @@
+package longan
+
+import (
+	"bytes"
+	"compress/flate"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+)
+
+// The first byte of a message tells its encoding: '{' begins plain JSON,
+// encodingDeflate1 is followed by DEFLATE of the JSON with dictionary1. No
+// other value is in use.
+const encodingDeflate1 = 0x01
+
+// flateWriters reuses compressors: each holds about 0.8 MB, too much for a
+// board to make anew for every batch.
+var flateWriters = sync.Pool{New: func() any {
+	w, err := flate.NewWriterDict(io.Discard, 6, []byte(dictionary1))
+	if err != nil { // only a level out of range is an error
+		panic("longan: " + err.Error())
+	}
+	return w
+}}
+
+// pack returns the message for JSON: compressed when it is longer than
+// DeflateAbove, as it is otherwise.
+func pack(data []byte) ([]byte, error) {
+	if len(data) > MaxPayload {
+		return nil, tooLarge("message", len(data), MaxPayload)
+	}
+	if len(data) <= DeflateAbove {
+		return data, nil
+	}
+	var out bytes.Buffer
+	out.Grow(len(data)/4 + 64)
+	out.WriteByte(encodingDeflate1)
+	w := flateWriters.Get().(*flate.Writer)
+	defer flateWriters.Put(w)
+	w.Reset(&out) // keeps the dictionary
+	if _, err := w.Write(data); err != nil {
+		return nil, fmt.Errorf("compress message: %w", err)
+	}
+	if err := w.Close(); err != nil {
+		return nil, fmt.Errorf("compress message: %w", err)
+	}
+	return out.Bytes(), nil
+}
+
+// unpack returns the JSON of a message, never more than MaxPayload of it.
+func unpack(payload []byte) ([]byte, error) {
+	if len(payload) > MaxPayload {
+		return nil, tooLarge("message", len(payload), MaxPayload)
+	}
+	if len(payload) == 0 {
+		return nil, malformed("empty message")
+	}
+	switch payload[0] {
+	case '{':
+		return payload, nil
+	case encodingDeflate1:
+		r := flate.NewReaderDict(bytes.NewReader(payload[1:]), []byte(dictionary1))
+		data, err := io.ReadAll(io.LimitReader(r, MaxPayload+1))
+		if len(data) > MaxPayload {
+			return nil, tooLarge("inflated message", len(data), MaxPayload)
+		}
+		if err != nil {
+			return nil, malformed("inflate: %v", err)
+		}
+		return data, nil
+	}
+	return nil, malformed("first byte %#02x: want '{' or %#02x", payload[0], encodingDeflate1)
+}
+
+func malformedVersion(v uint64) error {
+	return fmt.Errorf("v %d, this program knows %d: %w", v, Version, errors.Join(ErrVersion, ErrMalformed))
+}
