@@ -18,6 +18,7 @@ const (
 	PointActive        = "point.active"        // state lane; a point that is neither door nor alarm nor kiosk
 	PointNormal        = "point.normal"        // state lane
 	PointUnknown       = "point.unknown"       // state lane; nobody knows what the point is now
+	PointKnown         = "point.known"         // state lane; known again, and as it was: data.state
 	PeripheralFault    = "peripheral.fault"    // state lane; point is the peripheral, data.error says why
 	PeripheralRestored = "peripheral.restored" // state lane
 	AgentStarted       = "agent.started"       // state lane; data.version
@@ -57,6 +58,12 @@ func (e *Event) Validate() error {
 	if e.Seq == 0 {
 		return malformed("seq: want 1 or more")
 	}
+	if err := checkUint("seq", e.Seq); err != nil {
+		return err
+	}
+	if len(e.Type) > MaxName {
+		return tooLarge("type", len(e.Type), MaxName)
+	}
 	if !validType(e.Type) {
 		return malformed("type %q: want names of a-z, 0-9 and - joined by dots", clip(e.Type))
 	}
@@ -69,25 +76,30 @@ func (e *Event) Validate() error {
 	if err := checkName("clock", e.Clock, true); err != nil {
 		return err
 	}
-	if !e.Time.IsZero() && (e.Time.Year() < 1970 || e.Time.Year() > 9999) {
-		return malformed("time %v: want 1970 to 9999", e.Time)
+	if err := checkTime("time", e.Time); err != nil {
+		return err
 	}
-	if e.Mono < 0 {
-		return malformed("mono %v: is negative", e.Mono)
+	if err := checkMono(e.Mono); err != nil {
+		return err
 	}
 	if len(e.Data) > MaxData {
 		return tooLarge("data", len(e.Data), MaxData)
 	}
-	if len(e.Data) > 0 && (e.Data[0] != '{' || !json.Valid(e.Data)) {
-		return malformed("data: want a JSON object")
+	if len(e.Data) > 0 && (e.Data[0] != '{' || !validJSON(e.Data)) {
+		return malformed("data: want a JSON object in UTF-8")
+	}
+	return nil
+}
+
+// checkMono keeps a time since boot within what parseMillis takes.
+func checkMono(d time.Duration) error {
+	if d < 0 || d > maxMono {
+		return malformed("mono %v: want 0 to 146 years", d)
 	}
 	return nil
 }
 
 func validType(s string) bool {
-	if s == "" || len(s) > MaxName {
-		return false
-	}
 	dots, start := 0, 0
 	for i := 0; i <= len(s); i++ {
 		if i == len(s) || s[i] == '.' {
@@ -122,17 +134,17 @@ func ParseEvent(data []byte) (Event, error) {
 	if len(data) > MaxEvent {
 		return Event{}, tooLarge("event", len(data), MaxEvent)
 	}
-	if !json.Valid(data) {
-		return Event{}, malformed("event: not JSON")
+	if !validJSON(data) {
+		return Event{}, malformed("event: not JSON in UTF-8")
 	}
 	return parseEvent(data)
 }
 
-// parseEvent is ParseEvent for data that has passed json.Valid.
+// parseEvent is ParseEvent for data that has passed validJSON.
 func parseEvent(data []byte) (Event, error) {
 	var e Event
 	if len(data) > MaxEvent {
-		return e, tooLarge("event", len(data), MaxEvent)
+		return Event{}, tooLarge("event", len(data), MaxEvent)
 	}
 	err := eachField(data, func(key string, val []byte) (err error) {
 		switch key {
@@ -158,17 +170,23 @@ func parseEvent(data []byte) (Event, error) {
 		return err
 	})
 	if err != nil {
-		return e, err
+		return Event{}, err
 	}
-	return e, e.Validate()
+	if err := e.Validate(); err != nil {
+		return Event{}, err
+	}
+	return e, nil
 }
+
+// maxMono bounds times since boot and ages, in whole milliseconds.
+const maxMono = (1 << 62) / time.Millisecond * time.Millisecond
 
 func parseMillis(val []byte) (time.Duration, error) {
 	n, err := parseUint(val)
 	if err != nil {
 		return 0, err
 	}
-	if n > uint64(1<<62/time.Millisecond) {
+	if n > uint64(maxMono/time.Millisecond) {
 		return 0, malformed("%d ms: want less than 146 years", n)
 	}
 	return time.Duration(n) * time.Millisecond, nil
