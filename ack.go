@@ -22,7 +22,7 @@ type Ack struct {
 
 // Encode returns the ack's message.
 func (a *Ack) Encode() ([]byte, error) {
-	if err := checkName("epoch", a.Epoch, false); err != nil {
+	if err := a.validate(); err != nil {
 		return nil, err
 	}
 	o := newObject(nil)
@@ -38,6 +38,21 @@ func (a *Ack) Encode() ([]byte, error) {
 	return pack(o.end(a.Extra))
 }
 
+func (a *Ack) validate() error {
+	if err := checkName("epoch", a.Epoch, false); err != nil {
+		return err
+	}
+	for _, l := range Lanes {
+		if err := checkUint("lane "+l.String(), a.Lanes[l]); err != nil {
+			return err
+		}
+	}
+	if err := checkUint("credit", a.Credit); err != nil {
+		return err
+	}
+	return checkTime("time", a.Time)
+}
+
 // DecodeAck returns the ack in a message. Lanes that this program does not know
 // are ignored.
 func DecodeAck(payload []byte) (*Ack, error) {
@@ -46,11 +61,9 @@ func DecodeAck(payload []byte) (*Ack, error) {
 		return nil, err
 	}
 	a := &Ack{Lanes: map[Lane]uint64{}}
-	var version uint64
 	err = eachField(data, func(key string, val []byte) (err error) {
 		switch key {
-		case "v":
-			version, err = parseUint(val)
+		case "v": // open has seen to it
 		case "epoch":
 			a.Epoch, err = parseString(val)
 		case "lanes":
@@ -67,10 +80,10 @@ func DecodeAck(payload []byte) (*Ack, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkVersion(version); err != nil {
+	if err := checkName("epoch", a.Epoch, false); err != nil {
 		return nil, err
 	}
-	return a, checkName("epoch", a.Epoch, false)
+	return a, nil
 }
 
 func (a *Ack) parseLanes(data []byte) error {

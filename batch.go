@@ -1,10 +1,5 @@
 package longan
 
-import (
-	"encoding/json"
-	"slices"
-)
-
 // Batch carries consecutive events of one stream to the city:
 //
 //	{"v":1,"device":"621202104-01","epoch":"9f86d081884c7d65","lane":"state","oldest":17,"events":[{"seq":17,…},…]}
@@ -72,12 +67,12 @@ func (b *Batch) checkHead(events int) error {
 		return err
 	}
 	if int(b.Lane) >= len(Lanes) {
-		return malformed("lane %d", b.Lane)
+		return malformed("lane: want alarm, state or sample")
 	}
 	if events > MaxBatch {
 		return tooLarge("batch", events, MaxBatch)
 	}
-	return nil
+	return checkUint("oldest", b.Oldest)
 }
 
 // DecodeBatch returns the batch in a message. Every event has its stream filled
@@ -87,13 +82,11 @@ func DecodeBatch(payload []byte) (*Batch, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Batch{}
-	var version uint64
+	b := &Batch{Lane: noLane}
 	var events []byte
 	err = eachField(data, func(key string, val []byte) (err error) {
 		switch key {
-		case "v":
-			version, err = parseUint(val)
+		case "v": // open has seen to it
 		case "device":
 			b.Device, err = parseDevice(val)
 		case "epoch":
@@ -112,14 +105,18 @@ func DecodeBatch(payload []byte) (*Batch, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkVersion(version); err != nil {
+	if err := b.checkHead(0); err != nil {
 		return nil, err
 	}
 	if err := b.parseEvents(events); err != nil {
 		return nil, err
 	}
-	return b, b.checkHead(len(b.Events))
+	return b, nil
 }
+
+// noLane stands for a lane that was not given: the zero Lane is Alarm, and
+// nobody may take silence for an alarm.
+const noLane = Lane(0xff)
 
 func (b *Batch) parseEvents(data []byte) error {
 	if data == nil {
@@ -158,23 +155,4 @@ func parseLane(val []byte) (Lane, error) {
 		return 0, err
 	}
 	return ParseLane(s)
-}
-
-func checkVersion(v uint64) error {
-	if v != Version {
-		return malformedVersion(v)
-	}
-	return nil
-}
-
-// open returns the JSON of a message: inflated where needed, bounded, valid.
-func open(payload []byte) ([]byte, error) {
-	data, err := unpack(payload)
-	if err != nil {
-		return nil, err
-	}
-	if !json.Valid(data) {
-		return nil, malformed("not JSON")
-	}
-	return slices.Clip(data), nil
 }

@@ -60,7 +60,8 @@ func unpack(payload []byte) ([]byte, error) {
 	case '{':
 		return payload, nil
 	case encodingDeflate1:
-		r := flate.NewReaderDict(bytes.NewReader(payload[1:]), []byte(dictionary1))
+		deflated := bytes.NewReader(payload[1:]) // an io.ByteReader: flate reads no further than it must
+		r := flate.NewReaderDict(deflated, []byte(dictionary1))
 		data, err := io.ReadAll(io.LimitReader(r, MaxPayload+1))
 		if len(data) > MaxPayload {
 			return nil, tooLarge("inflated message", len(data), MaxPayload)
@@ -68,11 +69,45 @@ func unpack(payload []byte) ([]byte, error) {
 		if err != nil {
 			return nil, malformed("inflate: %v", err)
 		}
+		if n := deflated.Len(); n > 0 {
+			return nil, malformed("inflate: %d bytes behind the end", n)
+		}
 		return data, nil
 	}
 	return nil, malformed("first byte %#02x: want '{' or %#02x", payload[0], encodingDeflate1)
 }
 
-func malformedVersion(v uint64) error {
-	return fmt.Errorf("v %d, this program knows %d: %w", v, Version, errors.Join(ErrVersion, ErrMalformed))
+// open returns the JSON of a message: inflated where needed, bounded, valid, in
+// UTF-8 and of this version.
+func open(payload []byte) ([]byte, error) {
+	data, err := unpack(payload)
+	if err != nil {
+		return nil, err
+	}
+	if !validJSON(data) {
+		return nil, malformed("not JSON in UTF-8")
+	}
+	return data, checkVersion(data)
+}
+
+// checkVersion looks at v before anything else is read: in another version the
+// other fields may mean something else.
+func checkVersion(data []byte) error {
+	var version uint64
+	errFound := errors.New("found")
+	err := eachField(data, func(key string, val []byte) (err error) {
+		if key == "v" {
+			if version, err = parseUint(val); err == nil {
+				err = errFound
+			}
+		}
+		return err
+	})
+	if err != nil && err != errFound {
+		return err
+	}
+	if version != Version {
+		return fmt.Errorf("%w: v %d, this program knows %d (%w)", ErrVersion, version, Version, ErrMalformed)
+	}
+	return nil
 }

@@ -64,6 +64,9 @@ func checkName(field, s string, optional bool) error {
 	if (optional && s == "") || ValidName(s) {
 		return nil
 	}
+	if len(s) > MaxName {
+		return tooLarge(field, len(s), MaxName)
+	}
 	return malformed("%s %q: want 1 to %d of a-z, 0-9 and -", field, clip(s), MaxName)
 }
 

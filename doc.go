@@ -14,13 +14,15 @@
 //
 // # Encoding
 //
-// Every message is a JSON object that any MQTT client can read. A batch that
-// grows past [DeflateAbove] bytes travels as DEFLATE (RFC 1951) with the preset
+// Every message is a JSON object that any MQTT client can read. One that grows
+// past [DeflateAbove] bytes travels as DEFLATE (RFC 1951) with the preset
 // dictionary of this package; the first byte tells which. No message is larger
 // than [MaxPayload], before or after compression.
 //
-// The contract only grows: unknown fields are kept and written out again,
-// unknown event types and states are carried as they are.
+// The contract only grows: unknown fields of a message or an event are kept and
+// written out again, and unknown event types are carried as they are. In the
+// points and peripherals of a [Status] unknown fields are passed over, and an
+// unknown state reads as [Unknown].
 package longan
 
 // Version is the version of the contract, the "v" of every message and the
@@ -46,6 +48,6 @@ const (
 	MaxLabel = 256
 	// MaxPoints bounds the points, and the peripherals, of one device.
 	MaxPoints = 512
-	// DeflateAbove is the size of a batch's JSON above which it is compressed.
+	// DeflateAbove is the size of a message's JSON above which it is compressed.
 	DeflateAbove = 512
 )

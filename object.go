@@ -12,10 +12,16 @@ import (
 // a program which reads and writes a message hands them on.
 type Extra map[string]json.RawMessage
 
+// validJSON reports whether data is JSON in UTF-8. json.Valid alone lets broken
+// UTF-8 pass, which a database or a browser down the line would not.
+func validJSON(data []byte) bool { return utf8.Valid(data) && json.Valid(data) }
+
 // eachField calls f with every key and raw value of the JSON object in data.
-// data must have passed json.Valid. Keys are matched exactly, unlike in package
-// encoding/json, which takes "SEQ" for "seq".
+// data must have passed validJSON. Keys are matched exactly, unlike in package
+// encoding/json, which takes "SEQ" for "seq", and a key that stands there twice
+// is an error: which of the two counts would depend on who reads.
 func eachField(data []byte, f func(key string, val []byte) error) error {
+	var seen keySet
 	i := space(data, 0)
 	if i >= len(data) || data[i] != '{' {
 		return malformed("want a JSON object")
@@ -29,6 +35,9 @@ func eachField(data []byte, f func(key string, val []byte) error) error {
 		if err != nil {
 			return err
 		}
+		if !seen.add(key) {
+			return malformed("field %q stands there twice", clip(key))
+		}
 		i = space(data, end) // at the colon
 		i = space(data, i+1) // at the value
 		end = value(data, i) // behind the value
@@ -40,8 +49,32 @@ func eachField(data []byte, f func(key string, val []byte) error) error {
 	return nil
 }
 
+// keySet holds the keys of one object, the usual few of them without a map.
+type keySet struct {
+	few  [12]string
+	n    int
+	many map[string]bool
+}
+
+// add reports whether key is new.
+func (s *keySet) add(key string) bool {
+	if slices.Contains(s.few[:s.n], key) || s.many[key] {
+		return false
+	}
+	if s.n < len(s.few) {
+		s.few[s.n] = key
+		s.n++
+		return true
+	}
+	if s.many == nil {
+		s.many = map[string]bool{}
+	}
+	s.many[key] = true
+	return true
+}
+
 // eachItem calls f with every raw value of the JSON array in data, which must
-// have passed json.Valid.
+// have passed validJSON.
 func eachItem(data []byte, f func(val []byte) error) error {
 	i := space(data, 0)
 	if i >= len(data) || data[i] != '[' {
@@ -120,10 +153,21 @@ func parseString(val []byte) (string, error) {
 
 func parseUint(val []byte) (uint64, error) {
 	n, err := strconv.ParseUint(string(val), 10, 64)
-	if err != nil || n > 1<<62 {
+	if err != nil || n > maxUint {
 		return 0, malformed("%s: want a whole number from 0 to 2^62", clip(string(val)))
 	}
 	return n, nil
+}
+
+// maxUint bounds the numbers of the contract: they fit an int64 wherever they
+// are stored.
+const maxUint = 1 << 62
+
+func checkUint(field string, n uint64) error {
+	if n > maxUint {
+		return malformed("%s %d: want at most 2^62", field, n)
+	}
+	return nil
 }
 
 // timeFormat is how times are written: UTC, RFC 3339, milliseconds.
@@ -134,11 +178,21 @@ func parseTime(val []byte) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	t, err := time.Parse(time.RFC3339, s)
-	if err != nil || t.Year() < 1970 || t.Year() > 9999 {
+	var t time.Time
+	err = t.UnmarshalText([]byte(s)) // stricter than time.Parse, which takes T8:15:30,123Z
+	if err != nil || t.IsZero() || checkTime("", t) != nil {
 		return time.Time{}, malformed("time %q: want RFC 3339 from 1970 on, like 2026-11-23T08:15:30.123Z", clip(s))
 	}
 	return t.UTC().Truncate(time.Millisecond), nil
+}
+
+// checkTime returns an error unless t is zero or has a year that parseTime
+// takes, in UTC: with an offset, the first hours of 1970 are still 1969.
+func checkTime(field string, t time.Time) error {
+	if y := t.UTC().Year(); !t.IsZero() && (y < 1970 || y > 9999) {
+		return malformed("%s %v: want 1970 to 9999", field, t)
+	}
+	return nil
 }
 
 // object builds a JSON object field by field. Empty values are left out, so

@@ -130,7 +130,7 @@ func (o *object) age(d time.Duration) {
 	if d == 0 {
 		o.raw("age", []byte("0"))
 	} else if d > 0 {
-		o.uint("age", uint64(max(1, d.Milliseconds())))
+		o.uint("age", uint64(max(1, min(d, maxMono).Milliseconds())))
 	}
 }
 
@@ -141,17 +141,41 @@ func (s *Status) validate() error {
 	if err := checkName("session", s.Session, false); err != nil {
 		return err
 	}
-	for field, name := range map[string]string{"state": s.State, "epoch": s.Epoch, "boot": s.Boot, "clock": s.Clock} {
-		if err := checkName(field, name, field != "state"); err != nil {
+	if err := checkName("state", s.State, false); err != nil {
+		return err
+	}
+	for _, n := range [...]struct{ field, name string }{{"epoch", s.Epoch}, {"boot", s.Boot}, {"clock", s.Clock}} {
+		if err := checkName(n.field, n.name, true); err != nil {
 			return err
 		}
 	}
+	if err := checkTime("time", s.Time); err != nil {
+		return err
+	}
+	if err := checkMono(s.Mono); err != nil {
+		return err
+	}
+	if err := checkUint("n", s.N); err != nil {
+		return err
+	}
+	for _, l := range Lanes {
+		if err := checkUint("backlog", s.Backlog[l]); err != nil {
+			return err
+		}
+	}
+	return s.validateMaps()
+}
+
+func (s *Status) validateMaps() error {
 	if n := max(len(s.Points), len(s.Peripherals)); n > MaxPoints {
 		return tooLarge("points", n, MaxPoints)
 	}
 	texts := []string{s.Version, s.Name}
 	for name, p := range s.Points {
 		if err := checkName("point", name, false); err != nil {
+			return err
+		}
+		if err := checkTime("since", p.Since); err != nil {
 			return err
 		}
 		texts = append(texts, p.Kind, p.Label, p.Peripheral, p.Detail)

@@ -9,25 +9,18 @@ func DecodeStatus(payload []byte) (*Status, error) {
 		return nil, err
 	}
 	s := &Status{}
-	var version uint64
-	err = eachField(data, func(key string, val []byte) (err error) {
-		if key == "v" {
-			version, err = parseUint(val)
-			return err
-		}
-		return s.field(key, val)
-	})
-	if err != nil {
+	if err := eachField(data, s.field); err != nil {
 		return nil, err
 	}
-	if err := checkVersion(version); err != nil {
+	if err := s.validate(); err != nil {
 		return nil, err
 	}
-	return s, s.validate()
+	return s, nil
 }
 
 func (s *Status) field(key string, val []byte) (err error) {
 	switch key {
+	case "v": // open has seen to it
 	case "device":
 		s.Device, err = parseDevice(val)
 	case "session":
@@ -59,7 +52,9 @@ func (s *Status) field(key string, val []byte) (err error) {
 	case "backlog":
 		ack := Ack{Lanes: map[Lane]uint64{}}
 		err = ack.parseLanes(val)
-		s.Backlog = ack.Lanes
+		if len(ack.Lanes) > 0 {
+			s.Backlog = ack.Lanes
+		}
 	default:
 		err = s.Extra.keep(key, val)
 	}
@@ -67,8 +62,10 @@ func (s *Status) field(key string, val []byte) (err error) {
 }
 
 func (s *Status) parsePoints(data []byte) error {
-	s.Points = map[string]PointStatus{}
 	return eachField(data, func(name string, val []byte) error {
+		if s.Points == nil {
+			s.Points = map[string]PointStatus{}
+		}
 		if len(s.Points) == MaxPoints {
 			return tooLarge("points", MaxPoints+1, MaxPoints)
 		}
@@ -101,8 +98,10 @@ func (s *Status) parsePoints(data []byte) error {
 }
 
 func (s *Status) parsePeripherals(data []byte) error {
-	s.Peripherals = map[string]PeripheralStatus{}
 	return eachField(data, func(name string, val []byte) error {
+		if s.Peripherals == nil {
+			s.Peripherals = map[string]PeripheralStatus{}
+		}
 		if len(s.Peripherals) == MaxPoints {
 			return tooLarge("peripherals", MaxPoints+1, MaxPoints)
 		}
