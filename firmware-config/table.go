@@ -1,0 +1,99 @@
+package firmwareconfig
+
+import (
+	"slices"
+	"strconv"
+	"time"
+)
+
+// driverSpec is what a site file may say about the peripherals of one driver.
+type driverSpec struct {
+	name string
+	// port: the peripheral hangs on a UART, and takes port, baud and parity.
+	port   bool
+	baud   int    // default
+	parity string // default
+	// address: the peripheral is one of several on a bus; 0 is the driver
+	// knows no addresses.
+	lowAddress, highAddress int
+	// poll is the default time between two readings; 0 is the driver is told
+	// of changes and takes no poll.
+	poll time.Duration
+	// lines: signals are terminal labels of the board, and points take
+	// debounce and pull.
+	lines bool
+	// inputs are the signals that a point may have, outputs those that an
+	// output may have.
+	inputs, outputs []string
+	// signalLabel is the Chinese name of each input, for the points that a
+	// peripheral gets when the file gives none; nil is it must give some.
+	signalLabel []string
+	// kind of its points when the file gives none; "" is it must give one.
+	kind Kind
+}
+
+// driverTable is every driver that a site file can name. To add a driver, add
+// its row here; a key that no row needs yet goes into peripheral.go.
+var driverTable = [...]driverSpec{
+	{
+		name:  "contact",
+		lines: true,
+	},
+	{
+		name: "modbus",
+		port: true, baud: 9600, parity: "none",
+		lowAddress: 1, highAddress: 247, // Modbus over Serial Line V1.02, 2.2
+		poll:    100 * time.Millisecond,
+		inputs:  slices.Concat(numbered("di", 64), numbered("do", 64)), // do: what the relay is told
+		outputs: numbered("do", 64),
+	},
+	{
+		name: "escpos",
+		port: true, baud: 9600, parity: "none",
+		poll:        time.Second,
+		inputs:      []string{"cover", "paper-near-end", "paper-out", "offline", "error"},
+		signalLabel: []string{"上盖", "纸将尽", "缺纸", "脱机", "故障"},
+		kind:        KindKiosk,
+	},
+}
+
+// numbered returns prefix1 to prefixN.
+func numbered(prefix string, n int) []string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = prefix + strconv.Itoa(i+1)
+	}
+	return all
+}
+
+// driverNamed returns the row of a driver, or nil.
+func driverNamed(name string) *driverSpec {
+	for i := range driverTable {
+		if driverTable[i].name == name {
+			return &driverTable[i]
+		}
+	}
+	return nil
+}
+
+func driverNames() []string {
+	names := make([]string, len(driverTable))
+	for i := range driverTable {
+		names[i] = driverTable[i].name
+	}
+	return names
+}
+
+// Bounds of what a site file may ask for.
+const (
+	minPoll, maxPoll                             = 20 * time.Millisecond, 10 * time.Second // beyond, a dead peripheral shows too late
+	defaultDebounce, maxDebounce                 = 30 * time.Millisecond, 10 * time.Second // a door reed bounces 30 ms
+	defaultHeartbeat, minHeartbeat, maxHeartbeat = 10 * time.Second, time.Second, time.Minute
+)
+
+// bauds is the table of tarm/serial, which is that of Linux termios: nothing
+// else can be set.
+var bauds = [...]int{
+	50, 75, 110, 134, 150, 200, 300, 600, 1200, 1800, 2400, 4800, 9600, 19200, 38400, 57600, 115200,
+	230400, 460800, 500000, 576000, 921600, 1000000, 1152000, 1500000, 2000000, 2500000, 3000000, 3500000, 4000000,
+}
