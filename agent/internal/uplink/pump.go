@@ -1,0 +1,140 @@
+package uplink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/longan-edge/longan"
+)
+
+// errStalled: there is a backlog, the link seems up, and nothing moves.
+var errStalled = errors.New("the city acknowledges nothing")
+
+// statusEvery bounds how often a full status is sent when points change.
+const statusEvery = time.Second
+
+// fullEvery is how often the retained full status is renewed.
+const fullEvery = 5 * time.Minute
+
+// pump is the session's loop. Status first, so that the city sees the present
+// before the past; then batches as the window allows.
+func (s *session) pump(ctx context.Context) error {
+	if err := s.sendStatus(true); err != nil {
+		return err
+	}
+	lastFull, pending := time.Now(), false
+	heartbeat := time.NewTicker(s.cfg.Heartbeat)
+	defer heartbeat.Stop()
+	tick := time.NewTicker(statusEvery)
+	defer tick.Stop()
+	for {
+		changed := s.cfg.Changed()
+		if err := s.sendBatches(); err != nil {
+			return err
+		}
+		select {
+		case <-changed:
+		case payload := <-s.acks:
+			s.takeAck(payload)
+		case <-s.cfg.StatusChanged:
+			pending = true
+		case <-tick.C:
+			if err := s.window.check(time.Now()); err != nil {
+				return err
+			}
+			if pending || time.Since(lastFull) >= fullEvery {
+				if err := s.sendStatus(true); err != nil {
+					return err
+				}
+				lastFull, pending = time.Now(), false
+			}
+		case <-heartbeat.C:
+			if err := s.sendStatus(false); err != nil {
+				return err
+			}
+		case err := <-s.lost:
+			return fmt.Errorf("link lost: %w", err)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// sendStatus publishes the full status, retained, or a heartbeat.
+func (s *session) sendStatus(full bool) error {
+	status := s.cfg.Status()
+	s.n++
+	status.Session, status.N, status.Epoch, status.State, status.Full = s.id, s.n, s.cfg.Epoch(), longan.Online, full
+	if !full {
+		status.Points, status.Peripherals, status.Name = nil, nil, ""
+	}
+	payload, err := status.Encode()
+	if err != nil {
+		return fmt.Errorf("encode status: %w", err)
+	}
+	qos := byte(0)
+	if full {
+		qos = 1
+	}
+	return s.publish(s.topic(longan.TopicStatus), qos, full, payload)
+}
+
+// publish hands a message to paho. It does not wait for the broker: the window
+// bounds what is under way, and only the city's ack counts.
+func (s *session) publish(topic string, qos byte, retain bool, payload []byte) error {
+	token := s.client.Publish(topic, qos, retain, payload)
+	select {
+	case <-token.Done():
+		if err := token.Error(); err != nil {
+			return fmt.Errorf("publish to %s: %w", topic, err)
+		}
+	default:
+	}
+	return nil
+}
+
+// sendBatches fills the window, alarms first.
+func (s *session) sendBatches() error {
+	for _, lane := range longan.Lanes {
+		for {
+			batch, records, err := s.window.next(lane, s.cfg.Device)
+			if err != nil {
+				return err
+			}
+			if batch == nil {
+				break
+			}
+			payload, err := batch.EncodeRaw(records)
+			if err != nil {
+				return fmt.Errorf("encode batch: %w", err)
+			}
+			topic := longan.Topic{Device: s.cfg.Device, Kind: longan.TopicUp, Lane: lane}.String()
+			if err := s.publish(topic, 1, false, payload); err != nil {
+				return err
+			}
+			if lane != longan.Alarm && s.cfg.Lane(longan.Alarm).Last > s.window.lanes[longan.Alarm].sent {
+				return s.sendBatches() // an alarm arrived meanwhile: it goes before the next batch
+			}
+		}
+	}
+	return nil
+}
+
+// takeAck frees what the city has.
+func (s *session) takeAck(payload []byte) {
+	ack, err := longan.DecodeAck(payload)
+	if err != nil {
+		s.cfg.Log.Warn("ack refused", "err", err)
+		return
+	}
+	if ack.Epoch != s.cfg.Epoch() {
+		s.cfg.Log.Warn("ack of another spool ignored", "epoch", ack.Epoch)
+		return
+	}
+	for _, lane := range longan.Lanes {
+		s.cfg.Free(lane, ack.Lanes[lane])
+	}
+	s.window.acked(time.Now())
+}

@@ -1,0 +1,147 @@
+package uplink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"time"
+
+	mqtt "github.com/eclipse/paho.mqtt.golang"
+
+	"github.com/longan-edge/longan"
+)
+
+// session is one connection to a broker. Only pump's goroutine uses it, but for
+// the two channels that paho's goroutines fill.
+type session struct {
+	*Uplink
+	id     string
+	client mqtt.Client
+	acks   chan []byte // from the subscription; bounded, an ack may be dropped
+	lost   chan error  // from paho, when the connection ends
+	n      uint64      // statuses sent
+	window window      //
+}
+
+// runSession connects, serves the connection until it fails or ctx ends, and
+// leaves nothing of it behind.
+func (u *Uplink) runSession(ctx context.Context, broker string) error {
+	s := &session{
+		Uplink: u,
+		id:     newSessionID(),
+		acks:   make(chan []byte, 64),
+		lost:   make(chan error, 1),
+		window: newWindow(u.cfg.Queue),
+	}
+	options, err := s.options(ctx, broker)
+	if err != nil {
+		return err
+	}
+	s.client = mqtt.NewClient(options)
+	defer s.client.Disconnect(0)
+	if err := wait(ctx, s.client.Connect(), connectTimeout); err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	if err := s.subscribe(ctx); err != nil {
+		return err
+	}
+	u.cfg.Log.Info("link to the city is up", "broker", redact(broker), "session", s.id)
+	err = s.pump(ctx)
+	if ctx.Err() != nil {
+		s.sayGoodbye()
+	}
+	return err
+}
+
+func (s *session) options(ctx context.Context, broker string) (*mqtt.ClientOptions, error) {
+	will, err := (&longan.Status{Device: s.cfg.Device, Session: s.id, Epoch: s.cfg.Epoch(), State: longan.Offline}).Encode()
+	if err != nil {
+		return nil, fmt.Errorf("encode will: %w", err)
+	}
+	o := mqtt.NewClientOptions()
+	o.AddBroker(broker)
+	o.SetClientID(string(s.cfg.Device))
+	o.SetUsername(s.cfg.Username)
+	o.SetPassword(s.cfg.Password)
+	o.SetProtocolVersion(4) // or paho tries MQTT 3.1 as well, doubling every failure
+	o.SetCleanSession(true)
+	o.SetAutoReconnect(false)
+	o.SetConnectRetry(false)
+	o.SetOrderMatters(false) // handlers only enqueue
+	o.SetKeepAlive(s.cfg.Heartbeat)
+	o.SetPingTimeout(s.cfg.Heartbeat / 2)
+	o.SetConnectTimeout(connectTimeout)
+	o.SetWriteTimeout(sendTimeout) // zero would block for ever on a dead link
+	o.SetBinaryWill(s.topic(longan.TopicStatus), will, 1, true)
+	o.SetDefaultPublishHandler(func(mqtt.Client, mqtt.Message) {})
+	o.SetCustomOpenConnectionFn(func(u *url.URL, _ mqtt.ClientOptions) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+		defer cancel()
+		return s.cfg.Dial(ctx, u)
+	})
+	o.SetConnectionLostHandler(func(_ mqtt.Client, err error) {
+		select {
+		case s.lost <- err:
+		default:
+		}
+	})
+	return o, nil
+}
+
+func (s *session) topic(kind longan.TopicKind) string {
+	return longan.Topic{Device: s.cfg.Device, Kind: kind}.String()
+}
+
+// subscribe asks for acks and looks at the broker's answer: paho's token has no
+// error when a broker refuses.
+func (s *session) subscribe(ctx context.Context) error {
+	topic := s.topic(longan.TopicAck)
+	token := s.client.Subscribe(topic, 0, func(_ mqtt.Client, m mqtt.Message) {
+		select {
+		case s.acks <- m.Payload():
+		default: // acks are cumulative: the next one makes up for it
+		}
+	})
+	if err := wait(ctx, token, connectTimeout); err != nil {
+		return fmt.Errorf("subscribe to acks: %w", err)
+	}
+	for filter, code := range token.(*mqtt.SubscribeToken).Result() {
+		if code > 2 {
+			return fmt.Errorf("subscribe to %s: broker refused with code %#x; check the device's rights there", filter, code)
+		}
+	}
+	return nil
+}
+
+// errWait: the broker did not answer in time.
+var errWait = errors.New("no answer from the broker")
+
+// wait waits for a token, bounded by ctx and d.
+func wait(ctx context.Context, token mqtt.Token, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-token.Done():
+		return token.Error()
+	case <-timer.C:
+		return errWait
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// sayGoodbye leaves the retained status offline: a clean disconnect discards
+// the will.
+func (s *session) sayGoodbye() {
+	status := s.cfg.Status()
+	status.State, status.Session, status.Epoch, status.Full = longan.Offline, s.id, s.cfg.Epoch(), true
+	payload, err := status.Encode()
+	if err != nil {
+		s.cfg.Log.Error("encode status", "err", err)
+		return
+	}
+	s.client.Publish(s.topic(longan.TopicStatus), 1, true, payload).WaitTimeout(2 * time.Second)
+	s.client.Disconnect(250) // in ms; with 0 the packet may stay behind, and the will goes out
+}

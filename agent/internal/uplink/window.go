@@ -1,0 +1,104 @@
+package uplink
+
+import (
+	"time"
+
+	"github.com/longan-edge/longan"
+)
+
+// Bounds of what is under way and not acknowledged. A batch of batchSize JSON
+// is some 3 KB on the link, so a full window delays an alarm on a 256 kbit/s
+// link by less than half a second.
+const (
+	batchEvents = 400
+	batchSize   = 64 << 10 // bytes of JSON, before compression
+	windowMost  = 4        // batches per lane
+)
+
+// window keeps what was sent of each lane and not acknowledged yet.
+type window struct {
+	queue Queue
+	lanes [len(longan.Lanes)]laneWindow
+	// progress is when the city last acknowledged something new, or when there
+	// last was nothing to acknowledge.
+	progress time.Time
+}
+
+type laneWindow struct {
+	sent    uint64      // the last seq that was sent in this session
+	batches []sentBatch // not acknowledged, oldest first
+}
+
+type sentBatch struct {
+	last uint64 // seq
+	at   time.Time
+}
+
+// newWindow returns a window that begins at the oldest unacknowledged events:
+// what an earlier session sent is sent again.
+func newWindow(q Queue) window {
+	w := window{queue: q, progress: time.Now()}
+	for _, l := range longan.Lanes {
+		w.lanes[l].sent = q.Lane(l).Acked
+	}
+	return w
+}
+
+// next returns the next batch of a lane and its records, or nil when there is
+// none or the window is full.
+func (w *window) next(l longan.Lane, device longan.DeviceID) (*longan.Batch, [][]byte, error) {
+	lane, stats := &w.lanes[l], w.queue.Lane(l)
+	if lane.sent >= stats.Last || len(lane.batches) >= windowMost {
+		return nil, nil, nil
+	}
+	records, err := w.queue.Read(l, lane.sent+1, batchEvents, batchSize)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(records) == 0 {
+		return nil, nil, nil
+	}
+	raw := make([][]byte, len(records))
+	for i, r := range records {
+		raw[i] = r.JSON
+	}
+	lane.sent = records[len(records)-1].Seq
+	lane.batches = append(lane.batches, sentBatch{lane.sent, time.Now()})
+	return &longan.Batch{Device: device, Epoch: w.queue.Epoch(), Lane: l, Oldest: stats.Acked + 1}, raw, nil
+}
+
+// acked drops the batches that the queue now knows to be acknowledged.
+func (w *window) acked(now time.Time) {
+	for _, l := range longan.Lanes {
+		lane, acked := &w.lanes[l], w.queue.Lane(l).Acked
+		for len(lane.batches) > 0 && lane.batches[0].last <= acked {
+			lane.batches = lane.batches[1:]
+			w.progress = now
+		}
+		lane.sent = max(lane.sent, acked)
+	}
+}
+
+// check sends a lane again whose oldest batch waits too long, and gives up the
+// session when nothing moves at all.
+func (w *window) check(now time.Time) error {
+	waiting := false
+	for _, l := range longan.Lanes {
+		lane := &w.lanes[l]
+		if len(lane.batches) == 0 {
+			continue
+		}
+		waiting = true
+		if now.Sub(lane.batches[0].at) > ackTimeout {
+			lane.batches = nil
+			lane.sent = w.queue.Lane(l).Acked
+		}
+	}
+	if !waiting {
+		w.progress = now
+	}
+	if now.Sub(w.progress) > stallTimeout {
+		return errStalled
+	}
+	return nil
+}
