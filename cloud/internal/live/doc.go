@@ -1,0 +1,31 @@
+// Package live folds what boards say into what each center looks like now.
+//
+// # Sources
+//
+// A [View] is fed with three things: statuses as they arrive from the broker
+// ([View.ApplyStatus]), events after the store has committed them
+// ([View.ApplyEvents]), and what the city holds of each stream
+// ([View.ApplyStreams]). A status tells the present, an event tells history:
+// an event changes a point only when it is provably younger than the status
+// that the point is known from, which is when both are of one boot of the board
+// and the event's monotonic time is the greater. Wall clocks of boards order
+// nothing here; they may say 1970.
+//
+// # Liveness
+//
+// A center is online, stale, offline or unknown, each with a [Cause] and the
+// time since when. Only a live status (not a retained one) of a session that
+// has not been superseded makes a center online. Silence makes it stale and
+// then offline, by the city's own clock. A will makes it offline when it is of
+// the known session. What a broker retained from before the city's start proves
+// nothing about now: such a center is unknown until a live heartbeat. Committed
+// events of the known epoch keep an online or stale center from aging, since a
+// thin link may be busy with its backlog, but never make a center online.
+//
+// # Concurrency
+//
+// All methods of View and Subscription may be called from any goroutine. One
+// mutex guards the view; nothing blocks while it is held, and subscribers are
+// notified by a mark in a bounded queue of their own. What Snapshot, Center,
+// Since and Take return is a copy that belongs to the caller.
+package live

@@ -1,0 +1,122 @@
+package live
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/longan-edge/longan"
+)
+
+// Defaults of Config.
+const (
+	DefaultStaleAfter   = 15 * time.Second
+	DefaultOfflineAfter = 20 * time.Second
+	// DefaultTick is how often Run looks for centers that have aged.
+	DefaultTick = 500 * time.Millisecond
+)
+
+const (
+	recentAlarms = 200              // alarms kept after they were restored
+	lateAfter    = 60 * time.Second // an event older than this when stored is late (补传)
+	pastSessions = 16               // superseded sessions remembered per center
+	pastEpochs   = 8                // epochs whose streams are shown per center
+)
+
+// Config is what a View needs from outside. The zero value works.
+type Config struct {
+	Now          func() time.Time // the city's clock, with its monotonic reading; nil is time.Now
+	Log          *slog.Logger     // nil is slog.Default
+	StaleAfter   time.Duration    // without a word; zero is DefaultStaleAfter
+	OfflineAfter time.Duration    // without a word; zero is DefaultOfflineAfter
+	Tick         time.Duration    // of Run; zero is DefaultTick
+	Instance     string           // names this view's revisions; "" is random
+}
+
+// View is what every center looks like now.
+type View struct {
+	cfg Config
+
+	mu      sync.Mutex
+	rev     uint64 // counts material changes
+	centers map[longan.DeviceID]*center
+	alarms  alarmBook
+	subs    map[*Subscription]struct{}
+}
+
+// New returns an empty View. Its Run must run for centers to age while nobody
+// asks.
+func New(cfg Config) *View {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	cfg.Log = cmp.Or(cfg.Log, slog.Default())
+	cfg.StaleAfter = cmp.Or(cfg.StaleAfter, DefaultStaleAfter)
+	cfg.OfflineAfter = cmp.Or(cfg.OfflineAfter, DefaultOfflineAfter)
+	cfg.Tick = cmp.Or(cfg.Tick, DefaultTick)
+	cfg.Instance = cmp.Or(cfg.Instance, strings.ToLower(rand.Text()[:10]))
+	return &View{
+		cfg:     cfg,
+		centers: map[longan.DeviceID]*center{},
+		alarms:  alarmBook{open: map[alarmKey]*alarm{}, seen: map[eventKey]struct{}{}},
+		subs:    map[*Subscription]struct{}{},
+	}
+}
+
+// Run ages the centers until ctx ends, and returns ctx.Err().
+func (v *View) Run(ctx context.Context) error {
+	tick := time.NewTicker(v.cfg.Tick)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+			v.mu.Lock()
+			v.age(v.cfg.Now())
+			v.mu.Unlock()
+		}
+	}
+}
+
+// age moves every center whose time has come. v.mu is held.
+func (v *View) age(now time.Time) {
+	for _, c := range v.centers {
+		if c.age(now, v.cfg.StaleAfter, v.cfg.OfflineAfter) {
+			v.cfg.Log.Info("center changed", "device", c.device, "state", c.state, "cause", c.cause)
+			v.changed(c)
+		}
+	}
+}
+
+// center returns the record of a device, made when it is new. v.mu is held.
+func (v *View) center(d longan.DeviceID, now time.Time) *center {
+	c := v.centers[d]
+	if c == nil {
+		c = newCenter(d, now)
+		v.centers[d] = c
+		v.changed(c)
+	}
+	return c
+}
+
+// changed gives the center a new revision and tells the subscribers. v.mu is
+// held.
+func (v *View) changed(c *center) {
+	v.rev++
+	c.rev = v.rev
+	for s := range v.subs {
+		s.mark(c.device, ChangeCenter, v.rev)
+	}
+}
+
+// heard tells the subscribers that only ages changed. v.mu is held.
+func (v *View) heard(c *center, kind ChangeKind) {
+	for s := range v.subs {
+		s.mark(c.device, kind, v.rev)
+	}
+}
