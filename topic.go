@@ -64,8 +64,10 @@ func ParseTopic(name string) (Topic, error) {
 		if len(parts) != 4 {
 			return Topic{}, malformed("topic %q: lane missing", clip(name))
 		}
-		t.Lane, err = ParseLane(parts[3])
-		return t, err
+		if t.Lane, err = ParseLane(parts[3]); err != nil {
+			return Topic{}, err
+		}
+		return t, nil
 	case TopicStatus, TopicAck, TopicCmd, TopicResult, TopicConfig:
 		if len(parts) == 3 {
 			return t, nil
