@@ -1,0 +1,26 @@
+package cloud
+
+import (
+	"context"
+	"errors"
+
+	"github.com/longan-edge/longan/cloud/internal/store"
+)
+
+// StreamAudit is what the stored events of one stream say of themselves.
+type StreamAudit = store.StreamCheck
+
+// Audit reads a whole store anew and returns every stream of it, or an error
+// when the file itself is not sound. It is for tests, the simulator and a
+// doubt; the store may be in use.
+func Audit(ctx context.Context, path string) (streams []StreamAudit, err error) {
+	s, err := store.Open(ctx, path, store.Options{ReadOnly: true})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if err := s.Integrity(ctx); err != nil {
+		return nil, err
+	}
+	return s.Check(ctx)
+}

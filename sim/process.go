@@ -1,0 +1,140 @@
+package sim
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Process keeps a program running as its own process: when it ends, for
+// whatever reason, it is started again.
+type Process struct {
+	Name string
+	Path string
+	Args []string
+	// Line receives every line of the program's standard error, in order.
+	Line func(line []byte)
+
+	mu       sync.Mutex
+	cmd      *exec.Cmd
+	restarts int
+}
+
+// Bounds of a process's ends.
+const (
+	restartDelay = 300 * time.Millisecond
+	stopTimeout  = 10 * time.Second
+)
+
+// Run keeps the program running until ctx ends, then asks it to stop and waits.
+// It returns an error when the program ends by itself three times without
+// having run a second: it can't work.
+func (p *Process) Run(ctx context.Context) error {
+	failures := 0
+	for {
+		start := time.Now()
+		err := p.once(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if time.Since(start) > time.Second {
+			failures = 0
+		} else if failures++; failures == 3 {
+			return fmt.Errorf("%s does not stay up: %w", p.Name, err)
+		}
+		p.mu.Lock()
+		p.restarts++
+		p.mu.Unlock()
+		select {
+		case <-time.After(restartDelay):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (p *Process) once(ctx context.Context) error {
+	cmd := exec.CommandContext(ctx, p.Path, p.Args...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = stopTimeout
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		return fmt.Errorf("start %s: %w", p.Name, err)
+	}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start %s: %w", p.Name, err)
+	}
+	p.mu.Lock()
+	p.cmd = cmd
+	p.mu.Unlock()
+	p.read(stderr)
+	err = cmd.Wait()
+	p.mu.Lock()
+	p.cmd = nil
+	p.mu.Unlock()
+	if err == nil {
+		err = errors.New("it ended")
+	}
+	return err
+}
+
+func (p *Process) read(r io.Reader) {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		if p.Line != nil {
+			p.Line(lines.Bytes())
+		}
+	}
+}
+
+// Kill ends the program with SIGKILL, as a power cut would; Run starts it again.
+// It reports whether the program was running.
+func (p *Process) Kill() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.cmd != nil && p.cmd.Process.Kill() == nil
+}
+
+// Restarts returns how often the program had to be started again.
+func (p *Process) Restarts() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.restarts
+}
+
+// Programs are the paths of the real programs.
+type Programs struct{ Agent, Cloud string }
+
+// FindPrograms returns the programs that stand beside this one, or builds them
+// into dir from the source in the working directory.
+func FindPrograms(ctx context.Context, dir string) (Programs, error) {
+	if self, err := os.Executable(); err == nil {
+		p := Programs{filepath.Join(filepath.Dir(self), "longan-agent"), filepath.Join(filepath.Dir(self), "longan-cloud")}
+		if isFile(p.Agent) && isFile(p.Cloud) {
+			return p, nil
+		}
+	}
+	const module = "github.com/longan-edge/longan"
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", dir+string(filepath.Separator),
+		module+"/agent/cmd/longan-agent", module+"/cloud/cmd/longan-cloud")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return Programs{}, fmt.Errorf("build longan-agent and longan-cloud (run this in the project's folder, or put both beside longan-sim): %w\n%s", err, out)
+	}
+	return Programs{filepath.Join(dir, "longan-agent"), filepath.Join(dir, "longan-cloud")}, nil
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
