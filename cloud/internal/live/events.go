@@ -69,7 +69,7 @@ func (c *center) applyEvent(e *longan.Event, now time.Time) bool {
 	case longan.PeripheralFault, longan.PeripheralRestored:
 		return c.applyPeripheral(e)
 	}
-	state, ok := eventState(e.Type)
+	state, ok := eventState(e)
 	if !ok || e.Point == "" {
 		return false
 	}
@@ -116,14 +116,17 @@ func (c *center) applyPeripheral(e *longan.Event) bool {
 	return true
 }
 
-func eventState(typ string) (longan.PointState, bool) {
-	switch typ {
+// eventState returns the state that an event says its point took.
+func eventState(e *longan.Event) (state longan.PointState, ok bool) {
+	switch e.Type {
 	case longan.DoorOpened, longan.AlarmRaised, longan.KioskFault, longan.PointActive:
 		return longan.Active, true
 	case longan.DoorClosed, longan.AlarmRestored, longan.KioskRestored, longan.PointNormal:
 		return longan.Normal, true
-	case longan.PointUnknown:
-		return longan.Unknown, true
+	case longan.PointUnknown, longan.PointKnown:
+		// The state is in the data: a faulty line is no silent one.
+		err := state.UnmarshalText([]byte(data(e).State))
+		return state, err == nil
 	}
 	return longan.Unknown, false
 }
@@ -144,6 +147,7 @@ func eventKind(e *longan.Event) string {
 // eventData is what the view reads of an event's data.
 type eventData struct {
 	Cause string `json:"cause"`
+	State string `json:"state"`
 	Error string `json:"error"`
 }
 

@@ -133,6 +133,14 @@ func TestLiveness(t *testing.T) {
 			{what: "birth", status: heartbeat("a", 1, 0), state: Online, cause: CauseLive},
 			{what: "goodbye", status: func() *longan.Status { s := will("a"); s.N = 2; return s }(), state: Offline, cause: CauseLeft},
 		},
+		"full goodbye without a number": {
+			{what: "birth", status: heartbeat("a", 1, 0), state: Online, cause: CauseLive},
+			{what: "goodbye", status: func() *longan.Status {
+				s := full("a", 0, 0, longan.Normal, 0)
+				s.State = longan.Offline
+				return s
+			}(), state: Offline, cause: CauseLeft},
+		},
 		"will of a session never heard": {
 			{what: "will", status: will("a"), state: Unknown, cause: CauseNever},
 			{what: "birth", status: heartbeat("b", 1, 0), state: Online, cause: CauseLive},

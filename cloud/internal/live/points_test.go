@@ -1,6 +1,7 @@
 package live
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 
@@ -60,6 +61,16 @@ func TestHistoryDoesNotOverwriteThePresent(t *testing.T) {
 			return e
 		}(), longan.Normal},
 		{"younger, nobody knows", event(longan.State, 1, longan.PointUnknown, "front-door", 61*time.Second), longan.Unknown},
+		{"younger, its line is cut", func() longan.Event {
+			e := event(longan.State, 1, longan.PointUnknown, "front-door", 61*time.Second)
+			e.Data = json.RawMessage(`{"state":"fault"}`)
+			return e
+		}(), longan.Fault},
+		{"younger, known again", func() longan.Event {
+			e := event(longan.State, 1, longan.PointKnown, "front-door", 61*time.Second)
+			e.Data = json.RawMessage(`{"state":"active"}`)
+			return e
+		}(), longan.Active},
 		{"a point that is gone", event(longan.State, 1, longan.DoorOpened, "old-door", 61*time.Second), longan.Normal},
 		{"younger, its peripheral fails", event(longan.State, 1, longan.PeripheralFault, "inputs", 61*time.Second), longan.Unknown},
 		{"older failure of its peripheral", event(longan.State, 1, longan.PeripheralFault, "inputs", 59*time.Second), longan.Normal},

@@ -52,13 +52,19 @@ func (v *View) ApplyStatus(s *longan.Status, retained bool) {
 	}
 }
 
-// applyWill takes a will, or the board's own goodbye, of the known session.
+// applyWill takes a will, or the board's own goodbye, of the known session. A
+// goodbye is a full status or a numbered one; a will is neither.
 func (c *center) applyWill(s *longan.Status, now time.Time) bool {
-	if s.N == 0 {
+	if !s.Full && s.N == 0 {
 		return c.become(Offline, CauseWill, now)
 	}
 	c.n = max(c.n, s.N)
-	return c.become(Offline, CauseLeft, now)
+	changed := false
+	if s.Full {
+		changed = c.absorb(s, now)
+		c.unsettled = false
+	}
+	return c.become(Offline, CauseLeft, now) || changed
 }
 
 // applyRetained takes what a broker had kept. It never touches the liveness of
