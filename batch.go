@@ -23,17 +23,24 @@ type Batch struct {
 // contract.
 func (b *Batch) Encode() ([]byte, error) {
 	raw := make([][]byte, len(b.Events))
+	last := uint64(0)
 	for i := range b.Events {
-		if err := b.Events[i].Validate(); err != nil {
+		e := &b.Events[i]
+		if err := e.Validate(); err != nil {
 			return nil, err
 		}
-		raw[i] = b.Events[i].AppendJSON(nil)
+		if err := checkOrder(last, e.Seq); err != nil {
+			return nil, err
+		}
+		last = e.Seq
+		raw[i] = e.AppendJSON(nil)
 	}
 	return b.EncodeRaw(raw)
 }
 
 // EncodeRaw is Encode for events that are JSON already, as a spool keeps them:
-// b.Events is not used. The caller vouches that each is what AppendJSON wrote.
+// b.Events is not used. The caller vouches that each is what AppendJSON wrote
+// for an event that Validate passed, and for their ascending order.
 func (b *Batch) EncodeRaw(events [][]byte) ([]byte, error) {
 	if err := b.checkHead(len(events)); err != nil {
 		return nil, err
@@ -131,14 +138,21 @@ func (b *Batch) parseEvents(data []byte) error {
 		if err != nil {
 			return err
 		}
-		if e.Seq <= last {
-			return malformed("seq %d follows %d: want ascending order", e.Seq, last)
+		if err := checkOrder(last, e.Seq); err != nil {
+			return err
 		}
 		last = e.Seq
 		e.Device, e.Epoch, e.Lane = b.Device, b.Epoch, b.Lane
 		b.Events = append(b.Events, e)
 		return nil
 	})
+}
+
+func checkOrder(last, seq uint64) error {
+	if seq <= last {
+		return malformed("seq %d follows %d: want ascending order", seq, last)
+	}
+	return nil
 }
 
 func parseDevice(val []byte) (DeviceID, error) {

@@ -228,3 +228,12 @@ func TestEncodeConcurrently(t *testing.T) {
 	}
 	all.Wait()
 }
+
+func TestEncodeRefusesDisorder(t *testing.T) {
+	for _, seqs := range [][2]uint64{{1, 1}, {2, 1}} {
+		events := doorEvents(2)
+		events[0].Seq, events[1].Seq = seqs[0], seqs[1]
+		_, err := testBatch(events...).Encode()
+		wantErr(t, "Encode out of order", err, ErrMalformed)
+	}
+}
