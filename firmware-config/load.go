@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"unicode/utf8"
 )
 
 // MaxFile bounds a site file, in bytes.
@@ -67,14 +66,4 @@ func Parse(name string, src []byte, lang Language) (*Site, error) {
 		return nil, err
 	}
 	return &s.out, nil
-}
-
-// load takes the bytes of a file and reports what is not text.
-func (s *source) load(src []byte) bool {
-	if len(src) > MaxFile {
-		s.reportFile(say("文件太大：上限 %d KiB。", "the file is too large: the limit is %d KiB.", MaxFile>>10), say("确认这是站点文件。", "Make sure that this is a site file."))
-		return false
-	}
-	s.data = bytes.TrimPrefix(bytes.Clone(src), []byte("\ufeff"))
-	return utf8.Valid(s.data)
 }

@@ -2,26 +2,32 @@ package firmwareconfig
 
 import "strings"
 
-// distance is the Levenshtein distance of a and b, counted in characters.
+// distance is how many characters of a must be changed, added, dropped or
+// swapped with their neighbour to get b (optimal string alignment).
 func distance(a, b string) int {
 	x, y := []rune(a), []rune(b)
-	row := make([]int, len(y)+1)
-	for j := range row {
-		row[j] = j
+	rows := make([][]int, len(x)+1)
+	for i := range rows {
+		rows[i] = make([]int, len(y)+1)
+		rows[i][0] = i
 	}
-	for i := range x {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range y {
-			cost := diagonal
-			if x[i] != y[j] {
-				cost++
+	for j := range rows[0] {
+		rows[0][j] = j
+	}
+	for i := 1; i <= len(x); i++ {
+		for j := 1; j <= len(y); j++ {
+			cost := 1
+			if x[i-1] == y[j-1] {
+				cost = 0
 			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+			d := min(rows[i-1][j-1]+cost, rows[i-1][j]+1, rows[i][j-1]+1)
+			if i > 1 && j > 1 && x[i-1] == y[j-2] && x[i-2] == y[j-1] {
+				d = min(d, rows[i-2][j-2]+1)
+			}
+			rows[i][j] = d
 		}
 	}
-	return row[len(y)]
+	return rows[len(x)][len(y)]
 }
 
 // nearest returns the candidate that was most likely meant by s, or "". Case,
@@ -38,7 +44,7 @@ func nearest(s string, candidates []string) string {
 	best, least := "", len(s)
 	for _, c := range candidates {
 		d := distance(plain(s), plain(c))
-		if d <= max(1, min(len(c), len(s))/3) && (best == "" || d < least) {
+		if d <= max(1, max(len(c), len(s))/3) && (best == "" || d < least) {
 			best, least = c, d
 		}
 	}

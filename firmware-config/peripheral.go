@@ -12,7 +12,9 @@ import (
 // board is the profile with what the file adds to it.
 type board struct {
 	*Profile
-	given terminals // ports that the file itself names
+	// unknown: the profile's name was wrong and reported, so nothing can be
+	// said about labels.
+	unknown bool
 }
 
 // taken remembers what may be used once, and the line that did.
@@ -52,7 +54,9 @@ func (s *site) readBoard(root *reader) {
 	var r *reader
 	if t != nil {
 		r = s.reader(t, "[board]")
+		before := len(s.problems)
 		name = r.choice("profile", fallback, profileNames())
+		s.board.unknown = len(s.problems) > before
 	}
 	if p, ok := LookupProfile(name); ok {
 		s.board.Profile = p
@@ -196,6 +200,9 @@ func (s *site) port(r *reader, p *Peripheral, spec *driverSpec) {
 
 // noPort reports a label that the board does not have.
 func (s *site) noPort(r *reader, v *value, labels []string) {
+	if s.board.unknown {
+		return
+	}
 	what := say("板型 %s 没有串口端子 %q。", "the board %s has no UART terminal %q.", s.out.Board, clip(v.text))
 	switch near := nearest(v.text, labels); {
 	case strings.HasPrefix(v.text, "/"):
@@ -232,16 +239,14 @@ func (s *site) point(r *reader, p *Peripheral, spec *driverSpec, signals map[str
 	for i, k := range Kinds {
 		kinds[i] = string(k)
 	}
+	q.Kind = Kind(r.choice("kind", string(spec.kind), kinds))
 	if spec.kind == "" && r.t.get("kind") == nil {
-		r.known = append(r.known, "kind")
-		r.report(r.t.at, say("%s 缺少 kind。", "%s lacks kind.", r.section), say("加一行：kind = \"door\"；可选：%s", "Add a line: kind = \"door\"; there are: %s", list(kinds)))
-	} else {
-		q.Kind = Kind(r.choice("kind", string(spec.kind), kinds))
+		r.missing("kind", `kind = "door"`)
 	}
 	q.Signal = s.signal(r, spec, signals)
 	q.NormallyClosed = r.choice("contact", "no", []string{"nc", "no"}) == "nc"
 	if spec.lines {
-		q.Debounce = r.duration("debounce", defaultDebounce, 0, maxDebounce)
+		q.Debounce = r.duration("debounce", defaultDebounce, minDebounce, maxDebounce)
 		q.Pull = r.choice("pull", "up", []string{"up", "down", "none"})
 	}
 	r.done(func(key string) (text, bool) { return elsewhere(spec, key) })
@@ -293,6 +298,9 @@ func (s *site) signal(r *reader, spec *driverSpec, signals map[string]int) strin
 
 // noLine reports a label that is no input of the board.
 func (s *site) noLine(r *reader, v *value, labels []string) {
+	if s.board.unknown {
+		return
+	}
 	what := say("板型 %s 没有输入端子 %q。", "the board %s has no input terminal %q.", s.out.Board, clip(v.text))
 	near := nearest(v.text, labels)
 	switch {

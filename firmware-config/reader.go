@@ -29,16 +29,26 @@ func (s *source) reader(t *table, section string) *reader {
 func (r *reader) find(key string) *entry {
 	r.known = append(r.known, key)
 	e := r.t.get(key)
-	if e != nil {
-		e.used = true
+	if e == nil || e.broken {
+		return nil
 	}
+	e.used = true
 	return e
 }
 
 // missing reports a required key that is not there; sample is what a line with
 // it looks like.
 func (r *reader) missing(key, sample string) {
+	if r.t.get(key) != nil || r.misspelt(key) {
+		return // what is wrong with it is reported elsewhere
+	}
 	r.report(r.t.at, say("%s 缺少 %s。", "%s lacks %s.", r.section, key), say("加一行：%s", "Add a line: %s", sample))
+}
+
+// misspelt reports whether an unknown key of the table was probably meant to be
+// this one.
+func (r *reader) misspelt(key string) bool {
+	return slices.ContainsFunc(r.t.entries, func(e *entry) bool { return !e.used && nearest(e.key, []string{key}) != "" })
 }
 
 // str returns the text of a key. ok is false when it is absent or wrong, and
@@ -63,9 +73,9 @@ func (r *reader) str(key string) (v *value, ok bool) {
 func (r *reader) required(key, sample string) (*value, bool) {
 	v, ok := r.str(key)
 	switch {
-	case r.t.get(key) == nil:
+	case !ok:
 		r.missing(key, sample)
-	case ok && strings.TrimSpace(v.text) == "":
+	case strings.TrimSpace(v.text) == "":
 		r.report(v.at, say("%s 是空的。", "%s is empty.", key), say("例如：%s", "For example: %s", sample))
 		return nil, false
 	}
@@ -114,7 +124,7 @@ func (r *reader) name(sample string) (string, span) {
 		return v.text, v.at
 	}
 	hint := say("例如：name = \"%s\"；中文写在 label 里。", "For example: name = \"%s\"; Chinese goes into label.", sample)
-	if plain := strings.ReplaceAll(strings.ToLower(halfWidth(v.text)), "_", "-"); longan.ValidName(plain) {
+	if plain := strings.NewReplacer("_", "-", " ", "-").Replace(strings.ToLower(halfWidth(strings.TrimSpace(v.text)))); longan.ValidName(plain) {
 		hint = say("写成：name = \"%s\"", "Write: name = \"%s\"", plain)
 	}
 	r.report(v.at, say("name 只能用小写字母 a-z、数字和 -，最多 %d 个。", "name takes a-z, 0-9 and -, at most %d of them.", longan.MaxName), hint)
@@ -301,11 +311,34 @@ func (r *reader) done(elsewhere func(key string) (text, bool)) {
 	}
 }
 
-// list joins options for a message; a long list is cut.
+// list joins options for a message. Numbered ones that follow each other are
+// given by the first and the last: di1...di64.
 func list(options []string) string {
-	const most = 40
-	if len(options) > most {
-		return strings.Join(options[:most], " ") + " ..."
+	var words []string
+	for i := 0; i < len(options); {
+		end := i + 1
+		for prefix, n := number(options[i]); n >= 0 && end < len(options); end++ {
+			if p, m := number(options[end]); p != prefix || m != n+end-i {
+				break
+			}
+		}
+		if end-i < 4 {
+			end = i + 1
+			words = append(words, options[i])
+		} else {
+			words = append(words, options[i]+"..."+options[end-1])
+		}
+		i = end
 	}
-	return strings.Join(options, " ")
+	return strings.Join(words, " ")
+}
+
+// number splits the digits from the end of s; n is -1 without any.
+func number(s string) (prefix string, n int) {
+	prefix = strings.TrimRight(s, "0123456789")
+	n, err := strconv.Atoi(s[len(prefix):])
+	if err != nil {
+		n = -1
+	}
+	return prefix, n
 }

@@ -23,14 +23,14 @@ func (s *site) parse(root *table) {
 	r := s.reader(root, "")
 	if t := r.only("center"); t != nil {
 		s.center(s.reader(t, "[center]"))
-	} else if root.get("center") == nil {
+	} else if root.get("center") == nil && !r.misspelt("center") {
 		r.report(span{}, say("缺少 [center] 段。", "there is no section [center]."),
 			say("文件开头写：[center]，下面写 device = \"621202107-01\" 和 name = \"马街镇综治中心\"", "Begin with [center], then device = \"621202107-01\" and name = \"马街镇综治中心\""))
 	}
 	s.readBoard(r)
 	if t := r.only("uplink"); t != nil {
 		s.uplink(s.reader(t, "[uplink]"))
-	} else if root.get("uplink") == nil {
+	} else if root.get("uplink") == nil && !r.misspelt("uplink") {
 		r.report(span{len(s.data), len(s.data)}, say("缺少 [uplink] 段。", "there is no section [uplink]."),
 			say("加上：[uplink]，下面写 brokers = [\"mqtts://主机:8883\"]", "Add [uplink] and under it brokers = [\"mqtts://host:8883\"]"))
 	}
@@ -164,6 +164,10 @@ func (r *reader) brokers() []string {
 		}
 		if b, ok := broker(item.text); ok {
 			all = append(all, b)
+			continue
+		}
+		if u, err := url.Parse(item.text); err == nil && u.User != nil {
+			r.report(item.at, say("地址里不写用户名和密码。", "the address holds no user and password."), say("用 username 和 password_file。", "Use username and password_file."))
 			continue
 		}
 		hint := say("写成 mqtt://主机:1883 或 mqtts://主机:8883", "Write mqtt://host:1883 or mqtts://host:8883")

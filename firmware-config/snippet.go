@@ -8,7 +8,7 @@ import (
 
 // snippetColumns bounds the columns of source shown around a problem, so that
 // it fits an 80-column serial console with the line number before it.
-const snippetColumns = 70
+const snippetColumns = 64
 
 // wide are the ranges of characters that a terminal shows two columns wide
 // (Unicode UAX #11, W and F, the blocks that occur in Chinese text). Ambiguous
@@ -47,7 +47,7 @@ func cells(line []byte, start, end int) []cell {
 		r, size := utf8.DecodeRune(line[i:])
 		c := cell{string(r), columns(r), i >= start && i < end}
 		switch {
-		case r == '\t':
+		case r == '\t' || r == '\u3000':
 			c.text, c.width = "  ", 2
 		case r == utf8.RuneError || !unicode.IsPrint(r):
 			c.text, c.width = "?", 1
@@ -71,7 +71,7 @@ func snippet(line []byte, start, end int) (shown, marker string) {
 	}
 	var text, mark strings.Builder
 	from := 0
-	if before > snippetColumns/2 && before+snippetColumns/2 > snippetColumns {
+	if before > snippetColumns*3/4 {
 		for ; from < first && before > snippetColumns/2; from++ {
 			before -= all[from].width
 		}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"slices"
+	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -29,7 +31,7 @@ func (s *source) report(at span, what, hint text) {
 		s.more++
 		return
 	}
-	p := Problem{File: s.name, Text: what.in(s.lang), Hint: hint.in(s.lang), offset: at.start}
+	p := Problem{File: s.name, Text: printable(what.in(s.lang)), Hint: printable(hint.in(s.lang)), offset: at.start}
 	start := min(max(at.start, 0), len(s.data))
 	if start == len(s.data) && start > 0 && s.data[start-1] == '\n' {
 		start-- // the end of the last line, not a line after it
@@ -68,10 +70,26 @@ func (s *source) err() error {
 	}
 	slices.SortStableFunc(s.problems, func(a, b Problem) int { return cmp.Compare(a.offset, b.offset) })
 	if s.more > 0 {
-		s.problems = append(s.problems, Problem{File: s.name, Text: say(
+		s.problems = append(s.problems, Problem{File: s.name, offset: len(s.data), Text: say(
 			"还有 %d 处问题没有列出，请先改上面的。", "%d more problems are not shown; mend these first.", s.more).in(s.lang)})
 	}
 	return s.problems
+}
+
+// printable makes a message that quotes the file safe and short enough for a
+// terminal.
+func printable(s string) string {
+	const most = 300
+	shown := strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, s)
+	if r := []rune(shown); len(r) > most {
+		return string(r[:most]) + "..."
+	}
+	return shown
 }
 
 // clip shortens foreign text for a message.

@@ -37,6 +37,7 @@ type driverSpec struct {
 var driverTable = [...]driverSpec{
 	{
 		name:  "contact",
+		poll:  250 * time.Millisecond, // the longest wait when an edge was lost
 		lines: true,
 	},
 	{
@@ -86,9 +87,16 @@ func driverNames() []string {
 
 // Bounds of what a site file may ask for.
 const (
-	minPoll, maxPoll                             = 20 * time.Millisecond, 10 * time.Second // beyond, a dead peripheral shows too late
-	defaultDebounce, maxDebounce                 = 30 * time.Millisecond, 10 * time.Second // a door reed bounces 30 ms
-	defaultHeartbeat, minHeartbeat, maxHeartbeat = 10 * time.Second, time.Second, time.Minute
+	minPoll = 20 * time.Millisecond
+	maxPoll = 10 * time.Second // beyond, a dead peripheral shows too late
+
+	defaultDebounce = 50 * time.Millisecond // a door reed bounces 30 to 50 ms
+	minDebounce     = time.Millisecond
+	maxDebounce     = 10 * time.Second
+
+	defaultHeartbeat = 10 * time.Second // the city calls a link stale after two
+	minHeartbeat     = time.Second
+	maxHeartbeat     = time.Minute
 )
 
 // bauds is the table of tarm/serial, which is that of Linux termios: nothing

@@ -21,6 +21,8 @@ type entry struct {
 	table *table
 	array []*table // [[key]]
 	used  bool     // the decoder asked for it
+	// broken: the line was reported; only that the key is there is known.
+	broken bool
 }
 
 // value is what stands right of "=".
@@ -182,6 +184,9 @@ func (b *builder) open(keys []key, at span, array bool) {
 	b.current = &table{at: at, header: true}
 	e := t.get(last.name)
 	switch {
+	case e == nil && len(t.entries) >= maxEntries:
+		b.tooMany(last)
+		b.current = nil
 	case e == nil && array:
 		t.add(&entry{key: last.name, at: last.at, array: []*table{b.current}})
 	case e == nil:
@@ -216,6 +221,9 @@ func (b *builder) sectionName(at span) string {
 func (b *builder) descend(t *table, k key) *table {
 	e := t.get(k.name)
 	switch {
+	case e == nil && len(t.entries) >= maxEntries:
+		b.tooMany(k)
+		return nil
 	case e == nil:
 		sub := &table{at: k.at}
 		t.add(&entry{key: k.name, at: k.at, table: sub})
@@ -224,9 +232,15 @@ func (b *builder) descend(t *table, k key) *table {
 		return e.table
 	case e.array != nil:
 		return e.array[len(e.array)-1]
+	case e.broken:
+		return nil
 	}
 	b.report(k.at, say("%s 在第 %d 行是一个值，不能再当作段落。", "%s is a value in line %d and can't be a section too.", k.name, b.line(e.at.start)), text{})
 	return nil
+}
+
+func (b *builder) tooMany(k key) {
+	b.report(k.at, say("这一段的键太多（上限 %d）。", "too many keys in this section (limit %d).", maxEntries), text{})
 }
 
 // assign adds a key = value statement to t.
@@ -239,12 +253,15 @@ func (b *builder) assign(t *table, n *unstable.Node, depth int) {
 	}
 	last := keys[len(keys)-1]
 	if e := t.get(last.name); e != nil {
+		if e.broken {
+			return
+		}
 		b.report(last.at, say("%s 写了两次：第 %d 行已经有了。", "%s is given twice: line %d has it already.", last.name, b.line(e.at.start)),
 			say("删掉其中一行。", "Delete one of the two lines."))
 		return
 	}
 	if len(t.entries) >= maxEntries {
-		b.report(last.at, say("这一段的键太多（上限 %d）。", "too many keys in this section (limit %d).", maxEntries), text{})
+		b.tooMany(last)
 		return
 	}
 	whole := b.span(n.Raw)
