@@ -18,22 +18,33 @@ type Device struct {
 	Status    *longan.Status // the last full one, or nil
 }
 
-// SaveStatus keeps a status as the last of its device. Only a full one is worth
-// keeping; the caller limits the rate.
-func (s *Store) SaveStatus(ctx context.Context, st *longan.Status, now time.Time) error {
+// SaveStatus keeps each status as the last of its device, in one transaction.
+// Only a full one is worth keeping, and not every one: the caller limits the
+// rate.
+func (s *Store) SaveStatus(ctx context.Context, now time.Time, statuses ...*longan.Status) error {
 	if s.write == nil {
 		return errReadOnly
 	}
-	msg, err := st.Encode()
+	tx, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
-		return fmt.Errorf("save status of %s: %w", st.Device, err)
+		return fmt.Errorf("save status: begin: %w", err)
 	}
-	_, err = s.write.ExecContext(ctx, `INSERT INTO devices (device, name, first_seen, last_seen, status)
-		VALUES (?1, ?2, ?3, ?3, ?4) ON CONFLICT (device) DO UPDATE
-		SET name = excluded.name, last_seen = excluded.last_seen, status = excluded.status`,
-		string(st.Device), st.Name, millis(now), msg)
-	if err != nil {
-		return fmt.Errorf("save status of %s: %w", st.Device, err)
+	defer tx.Rollback()
+	for _, st := range statuses {
+		msg, err := st.Encode()
+		if err != nil {
+			return fmt.Errorf("save status of %s: %w", st.Device, err)
+		}
+		_, err = tx.ExecContext(ctx, `INSERT INTO devices (device, name, first_seen, last_seen, status)
+			VALUES (?1, ?2, ?3, ?3, ?4) ON CONFLICT (device) DO UPDATE
+			SET name = excluded.name, last_seen = excluded.last_seen, status = excluded.status`,
+			string(st.Device), st.Name, millis(now), msg)
+		if err != nil {
+			return fmt.Errorf("save status of %s: %w", st.Device, err)
+		}
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("save status: commit: %w", err)
 	}
 	return nil
 }

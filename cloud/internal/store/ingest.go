@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -18,16 +17,23 @@ type Result struct {
 	Epoch  string
 	Lane   longan.Lane
 
-	Acked      uint64         // all up to it are stored or known lost
-	Max        uint64         // the highest stored sequence number
-	Lost       uint64         // events in the stream's holes
 	New        []longan.Event // those that were not stored before, in order of Seq
 	Duplicates int            // those that were
 	Conflicts  []longan.Event // those whose number another event has: not stored as events
 
-	// Lanes is Acked of every lane of the epoch: what an Ack says. Results of
-	// one epoch share it.
-	Lanes map[longan.Lane]uint64
+	// Lanes is where every lane of the epoch stands now, most urgent first.
+	// Results of one epoch share it.
+	Lanes []Progress
+}
+
+// Acked returns the Acked of the result's own stream.
+func (r *Result) Acked() uint64 {
+	for _, p := range r.Lanes {
+		if p.Lane == r.Lane {
+			return p.Acked
+		}
+	}
+	return 0
 }
 
 // streamKey names a stream.
@@ -57,7 +63,7 @@ type arrival struct {
 // and the same call may be made again.
 //
 // Batch.Oldest closes the stream below it: numbers that are missing there become
-// a hole, and Acked passes over it. Events of a hole that come after all are
+// a hole, and Progress.Acked passes over it. Events of a hole that come after all are
 // stored, and the hole shrinks.
 func (s *Store) Ingest(ctx context.Context, batches []*longan.Batch, now time.Time) ([]Result, error) {
 	if s.write == nil {
@@ -158,11 +164,6 @@ func (t *ingestTx) stream(a *arrival) (Result, error) {
 	if err := t.advance(a.streamKey, &p); err != nil {
 		return r, err
 	}
-	r.Acked, r.Max = p.acked, p.max
-	if err := t.tx.QueryRowContext(t.ctx, `SELECT COALESCE(SUM(to_seq - from_seq + 1), 0) FROM holes`+whereStream,
-		a.args()...).Scan(&r.Lost); err != nil {
-		return r, err
-	}
 	return r, t.exec(`UPDATE streams SET acked = ?, max_seq = ?, oldest = ?,
 		conflicts = (SELECT COUNT(*) FROM conflicts c
 			WHERE c.device = streams.device AND c.epoch = streams.epoch AND c.lane = streams.lane)`+
@@ -204,11 +205,11 @@ func (t *ingestTx) event(k streamKey, e *longan.Event, r *Result) error {
 
 // fillLanes sets the Lanes of the results.
 func (t *ingestTx) fillLanes(results []Result) error {
-	byEpoch := map[streamKey]map[longan.Lane]uint64{}
+	byEpoch := map[streamKey][]Progress{}
 	for i := range results {
 		k := streamKey{device: results[i].Device, epoch: results[i].Epoch}
 		if byEpoch[k] == nil {
-			lanes, err := t.lanes(k)
+			lanes, err := epochProgress(t.ctx, t.tx, k.device, k.epoch)
 			if err != nil {
 				return err
 			}
@@ -217,23 +218,4 @@ func (t *ingestTx) fillLanes(results []Result) error {
 		results[i].Lanes = byEpoch[k]
 	}
 	return nil
-}
-
-func (t *ingestTx) lanes(k streamKey) (_ map[longan.Lane]uint64, err error) {
-	rows, err := t.tx.QueryContext(t.ctx, `SELECT lane, acked FROM streams WHERE device = ? AND epoch = ?`,
-		string(k.device), k.epoch)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	lanes := map[longan.Lane]uint64{}
-	for rows.Next() {
-		var lane laneText
-		var acked uint64
-		if err := rows.Scan(&lane, &acked); err != nil {
-			return nil, err
-		}
-		lanes[longan.Lane(lane)] = acked
-	}
-	return lanes, rows.Err()
 }

@@ -74,8 +74,8 @@ func TestIngestAgainstModel(t *testing.T) {
 				rt.Fatal(err)
 			}
 			for _, r := range results {
-				if r.Acked != models[r.Lane].acked() || len(r.New) != fresh[r.Lane] || len(r.Conflicts) != 0 {
-					rt.Fatalf("%s: acked %d, %d new, %d conflicts; want %d, %d, 0", r.Lane, r.Acked, len(r.New), len(r.Conflicts),
+				if r.Acked() != models[r.Lane].acked() || len(r.New) != fresh[r.Lane] || len(r.Conflicts) != 0 {
+					rt.Fatalf("%s: acked %d, %d new, %d conflicts; want %d, %d, 0", r.Lane, r.Acked(), len(r.New), len(r.Conflicts),
 						models[r.Lane].acked(), fresh[r.Lane])
 				}
 			}

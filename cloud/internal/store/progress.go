@@ -7,10 +7,6 @@ import (
 	"github.com/longan-edge/longan"
 )
 
-// ReasonNotKept is the reason of a hole that the board told by Batch.Oldest: it
-// keeps the events no more, and they never came.
-const ReasonNotKept = "not-kept"
-
 // progress is how far a stream is complete.
 type progress struct {
 	acked  uint64 // all up to it are stored or in a hole

@@ -123,35 +123,13 @@ func (s *Store) Streams(ctx context.Context, device longan.DeviceID) ([]Stream, 
 	return out, nil
 }
 
-// Hole is a range of events that never came and never will.
-type Hole struct {
-	Device    longan.DeviceID
-	Epoch     string
-	Lane      longan.Lane
-	From, To  uint64 // inclusive
-	Reason    string // one of the Reason constants
-	NoticedAt time.Time
-}
-
-// Holes returns the holes of a device, or of all devices when device is "".
-func (s *Store) Holes(ctx context.Context, device longan.DeviceID) ([]Hole, error) {
-	out, err := collect(ctx, s.read, func(rows *sql.Rows) (Hole, error) {
-		var h Hole
-		var lane laneText
-		var noticed int64
-		err := rows.Scan(&h.Device, &h.Epoch, &lane, &h.From, &h.To, &h.Reason, &noticed)
-		h.Lane, h.NoticedAt = longan.Lane(lane), fromMillis(noticed)
-		return h, err
-	}, `SELECT device, epoch, lane, from_seq, to_seq, reason, noticed_at FROM holes
-		WHERE ?1 = '' OR device = ?1 ORDER BY device, epoch, lane, from_seq`, string(device))
-	if err != nil {
-		return nil, fmt.Errorf("query holes: %w", err)
-	}
-	return out, nil
+// querier is the pool or a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
 // collect runs a query and returns its rows.
-func collect[T any](ctx context.Context, db *sql.DB, scan func(*sql.Rows) (T, error), query string, args ...any) (out []T, err error) {
+func collect[T any](ctx context.Context, db querier, scan func(*sql.Rows) (T, error), query string, args ...any) (out []T, err error) {
 	rows, err := db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err

@@ -75,7 +75,7 @@ func TestStatus(t *testing.T) {
 	st := &longan.Status{Device: mawei, Session: "s1", N: 1, State: longan.Online, Name: "马街镇综治中心", Full: true,
 		Points: map[string]longan.PointStatus{"front-door": {State: longan.Active, Kind: "door"}}}
 	ingest(t, s, batch(longan.State, 1, 1))
-	if err := s.SaveStatus(t.Context(), st, noon.Add(time.Minute)); err != nil {
+	if err := s.SaveStatus(t.Context(), noon.Add(time.Minute), st); err != nil {
 		t.Fatal(err)
 	}
 	s.Close()

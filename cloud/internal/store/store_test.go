@@ -127,8 +127,8 @@ func TestIngestSteps(t *testing.T) {
 				if !slices.Equal(seqs(r.New), st.wantNew) || r.Duplicates != st.wantDup || len(r.Conflicts) != 0 {
 					t.Errorf("step %d: new %v, %d duplicates, %d conflicts; want %v, %d, 0", i, seqs(r.New), r.Duplicates, len(r.Conflicts), st.wantNew, st.wantDup)
 				}
-				if r.Acked != st.wantAcked || r.Max != st.wantMax || r.Lost != st.wantLost || r.Lanes[longan.State] != st.wantAcked {
-					t.Errorf("step %d: acked %d, max %d, lost %d, lanes %v; want %d, %d, %d", i, r.Acked, r.Max, r.Lost, r.Lanes, st.wantAcked, st.wantMax, st.wantLost)
+				if p := r.Lanes[0]; r.Acked() != st.wantAcked || p.Acked != st.wantAcked || p.Max != st.wantMax || lost(p) != st.wantLost {
+					t.Errorf("step %d: acked %d, %+v; want acked %d, max %d, lost %d", i, r.Acked(), p, st.wantAcked, st.wantMax, st.wantLost)
 				}
 				if got := ranges(t, s, mawei); got != st.wantRanges {
 					t.Errorf("step %d: holes %q, want %q", i, got, st.wantRanges)
@@ -143,6 +143,15 @@ func TestIngestSteps(t *testing.T) {
 			}
 		})
 	}
+}
+
+func lost(p Progress) (n uint64) {
+	for _, h := range p.Holes {
+		if h.Reason == ReasonNotKept {
+			n += h.To - h.From + 1
+		}
+	}
+	return n
 }
 
 func ranges(t *testing.T, s *Store, device longan.DeviceID) string {
@@ -169,7 +178,7 @@ func TestIngestManyStreamsInOneCall(t *testing.T) {
 		batch(longan.Alarm, 1, 1))
 	var got []string
 	for _, r := range results {
-		got = append(got, fmt.Sprint(r.Lane, r.Epoch == epoch, seqs(r.New), r.Lanes))
+		got = append(got, fmt.Sprint(r.Lane, r.Epoch == epoch, seqs(r.New), acks(r.Lanes)))
 	}
 	all := "map[alarm:1 state:4 sample:1]"
 	want := []string{"alarm true [1] " + all, "state true [1 2 3 4] " + all, "state false [1] map[state:1]", "sample true [1] " + all}
@@ -183,6 +192,32 @@ func TestIngestManyStreamsInOneCall(t *testing.T) {
 	for _, c := range checks {
 		if !c.Contiguous || !c.InOrder || c.Acked != c.Max {
 			t.Errorf("check: %+v", c)
+		}
+	}
+}
+
+func acks(lanes []Progress) map[longan.Lane]uint64 {
+	m := map[longan.Lane]uint64{}
+	for _, p := range lanes {
+		m[p.Lane] = p.Acked
+	}
+	return m
+}
+
+func TestProgressTellsWhatIsMissing(t *testing.T) {
+	s := open(t, newPath(t), Options{})
+	r := ingest(t, s, batch(longan.State, 3, 1, 5, 6, 9), batch(longan.Alarm, 1, 1))[1]
+	again, err := s.Progress(t.Context(), mawei, epoch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, lanes := range [][]Progress{r.Lanes, again} {
+		got := fmt.Sprint(len(lanes), lanes[0].Lane, lanes[0].Holes)
+		for _, h := range lanes[1].Holes {
+			got += fmt.Sprintf(" %d-%d %s", h.From, h.To, h.Reason)
+		}
+		if want := "2 alarm [] 2-2 not-kept 3-4 awaited"; got != want {
+			t.Errorf("progress %q, want %q", got, want)
 		}
 	}
 }
@@ -211,8 +246,8 @@ func TestConflictKeepsTheFirst(t *testing.T) {
 	clone.Events[0].Point = "back-door"
 	for range 2 {
 		r := ingest(t, s, clone)[0]
-		if len(r.Conflicts) != 1 || r.Conflicts[0].Point != "back-door" || r.Acked != 2 {
-			t.Errorf("conflicts %v, acked %d: want the back door, 2", r.Conflicts, r.Acked)
+		if len(r.Conflicts) != 1 || r.Conflicts[0].Point != "back-door" || r.Acked() != 2 {
+			t.Errorf("conflicts %v, acked %d: want the back door, 2", r.Conflicts, r.Acked())
 		}
 	}
 	events, err := s.Events(t.Context(), Query{})
@@ -266,8 +301,8 @@ func TestFullOrLockedStore(t *testing.T) {
 	if _, err := s.write.Exec("PRAGMA max_page_count = 1000000"); err != nil {
 		t.Fatal(err)
 	}
-	if r := ingest(t, s, big)[0]; r.Acked != 1001 {
-		t.Errorf("acked %d after there is room again, want 1001", r.Acked)
+	if r := ingest(t, s, big)[0]; r.Acked() != 1001 {
+		t.Errorf("acked %d after there is room again, want 1001", r.Acked())
 	}
 
 	ctx, cancel := context.WithCancel(t.Context())
@@ -275,8 +310,8 @@ func TestFullOrLockedStore(t *testing.T) {
 	if _, err := s.Ingest(ctx, []*longan.Batch{batch(longan.State, 1, 1002)}, noon); err == nil {
 		t.Error("cancelled: no error")
 	}
-	if r := ingest(t, s, batch(longan.State, 1, 1002))[0]; r.Acked != 1002 {
-		t.Errorf("acked %d, want 1002", r.Acked)
+	if r := ingest(t, s, batch(longan.State, 1, 1002))[0]; r.Acked() != 1002 {
+		t.Errorf("acked %d, want 1002", r.Acked())
 	}
 }
 
