@@ -32,7 +32,7 @@ func distance(a, b string) int {
 
 // nearest returns the candidate that was most likely meant by s, or "". Case,
 // full-width forms and _ for - cost nothing. Words that need more than a third
-// of their letters changed are no suggestion.
+// of their letters changed are no suggestion, unless one begins with the other.
 func nearest(s string, candidates []string) string {
 	const longest = 80 // nothing that long is a slip of the fingers
 	if len(s) > longest {
@@ -43,7 +43,11 @@ func nearest(s string, candidates []string) string {
 	}
 	best, least := "", len(s)
 	for _, c := range candidates {
-		d := distance(plain(s), plain(c))
+		a, b := plain(s), plain(c)
+		d := distance(a, b)
+		if min(len(a), len(b)) >= 4 && (strings.HasPrefix(a, b) || strings.HasPrefix(b, a)) {
+			d = 1 // baudrate for baud
+		}
 		if d <= max(1, max(len(c), len(s))/3) && (best == "" || d < least) {
 			best, least = c, d
 		}

@@ -58,8 +58,27 @@ func cells(line []byte, start, end int) []cell {
 	return out
 }
 
+// window cuts a very long line to what can be shown of it.
+func window(line []byte, start, end int) ([]byte, int, int) {
+	const reach = 4 * snippetColumns // bytes of UTF-8 on each side
+	if right := start + reach; right < len(line) {
+		for !utf8.RuneStart(line[right]) && right > start+reach-utf8.UTFMax {
+			right--
+		}
+		line = line[:right]
+	}
+	if left := start - reach; left > 0 {
+		for !utf8.RuneStart(line[left]) && left < start-reach+utf8.UTFMax {
+			left++
+		}
+		line, start, end = line[left:], start-left, end-left
+	}
+	return line, start, end
+}
+
 // snippet returns the line as it is shown, and the marker under [start, end).
 func snippet(line []byte, start, end int) (shown, marker string) {
+	line, start, end = window(line, start, end)
 	all := cells(line, start, end)
 	first, before := len(all), 0
 	for i, c := range all {

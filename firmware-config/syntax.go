@@ -119,29 +119,33 @@ func (b *builder) fullWidth(at span) bool {
 	}
 	typed, meant := characters(line, slips)
 	place := span{at.start + slips[0].start, at.start + slips[0].end}
-	b.report(place, say("有中文（全角）符号 %s，要用英文（半角）符号 %s", "full-width characters %s must be ASCII: %s", typed, meant),
+	b.report(place, text{
+		"有中文（全角）符号" + typed.zh + "，要用英文（半角）符号" + meant.zh,
+		"full-width characters" + typed.en + " must be ASCII:" + meant.en,
+	},
 		say("改成：%s", "Write: %s", strings.TrimRight(strings.TrimSpace(fixed), ".;")))
 	return true
 }
 
 // characters lists each full-width character once, and what was meant by it.
-func characters(line string, slips []span) (typed, meant string) {
+func characters(line string, slips []span) (typed, meant text) {
 	const most = 8
-	seen := ""
+	seen := map[string]bool{}
 	for _, s := range slips {
 		r := line[s.start:s.end]
-		if strings.Contains(seen, r) || len(seen) > most*len(r) {
+		if seen[r] || len(seen) == most {
 			continue
 		}
-		seen += r
+		seen[r] = true
 		ascii, _ := asciiOf([]rune(r)[0])
+		full, plain := text{r, r}, text{string(ascii), string(ascii)}
 		if ascii == ' ' {
-			r = "\u2423" // the sign for a space
-			ascii = '\u2423'
+			full, plain = text{"（空格）", "(space)"}, text{"（空格）", "(space)"}
 		}
-		typed, meant = typed+" "+r, meant+" "+string(ascii)
+		typed.zh, typed.en = typed.zh+" "+full.zh, typed.en+" "+full.en
+		meant.zh, meant.en = meant.zh+" "+plain.zh, meant.en+" "+plain.en
 	}
-	return strings.TrimSpace(typed), strings.TrimSpace(meant)
+	return typed, meant
 }
 
 // repair returns the line with full-width characters outside quotes replaced by

@@ -35,7 +35,7 @@ func TestNearest(t *testing.T) {
 	names := []string{"name", "label", "driver", "port", "baud", "parity", "RS485-1", "RS485-2"}
 	for s, want := range map[string]string{
 		"nmae": "name", "nam": "name", "lable": "label", "Port": "port", "ｂａｕｄ": "baud", "partiy": "parity",
-		"rs485_2": "RS485-2", "rs485": "RS485-1", "color": "", "": "", "打印": "", strings.Repeat("x", 1000): "",
+		"rs485_2": "RS485-2", "rs485": "RS485-1", "color": "", "baudrate": "baud", "": "", "打印": "", strings.Repeat("x", 1000): "",
 	} {
 		if got := nearest(s, names); got != want {
 			t.Errorf("nearest(%q): got %q, want %q", clip(s), got, want)
