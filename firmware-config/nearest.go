@@ -46,7 +46,7 @@ func nearest(s string, candidates []string) string {
 		a, b := plain(s), plain(c)
 		d := distance(a, b)
 		if min(len(a), len(b)) >= 4 && (strings.HasPrefix(a, b) || strings.HasPrefix(b, a)) {
-			d = 1 // baudrate for baud
+			d = min(d, 1) // baudrate for baud
 		}
 		if d <= max(1, max(len(c), len(s))/3) && (best == "" || d < least) {
 			best, least = c, d
