@@ -7,6 +7,9 @@ import (
 	"github.com/longan-edge/longan/cloud/internal/store"
 )
 
+// StoreName is the name of the store in the folder that longan-cloud is given.
+const StoreName = "longan.db"
+
 // StreamAudit is what the stored events of one stream say of themselves.
 type StreamAudit = store.StreamCheck
 

@@ -32,8 +32,9 @@ func (s *Store) SaveStatus(ctx context.Context, now time.Time, statuses ...*long
 	defer tx.Rollback()
 	for _, st := range statuses {
 		msg, err := st.Encode()
-		if err != nil {
-			return fmt.Errorf("save status of %s: %w", st.Device, err)
+		if err != nil { // must not keep the others from being saved
+			s.log.Warn("status is not saved", "device", st.Device, "err", err)
+			continue
 		}
 		_, err = tx.ExecContext(ctx, `INSERT INTO devices (device, name, first_seen, last_seen, status)
 			VALUES (?1, ?2, ?3, ?3, ?4) ON CONFLICT (device) DO UPDATE
