@@ -118,7 +118,7 @@ func (b *bus) receive(r request, deadline time.Time) ([]byte, error) {
 			received = received[len(received)-2*MaxFrame:] // a babbling slave
 		}
 		if n > 0 {
-			pdu, sawEcho, found := r.scan(received, b.echo)
+			pdu, sawEcho, found := r.scan(received, n, b.echo)
 			if !errors.Is(found, errMore) {
 				b.echo = sawEcho || b.echo && r.echoLike()
 				return pdu, found

@@ -20,6 +20,9 @@ const (
 // exceptionBit is set in the function code of an exception's answer.
 const exceptionBit = 0x80
 
+// exceptionLength is the length of an exception's frame.
+const exceptionLength = 5
+
 // MaxFrame is the size of the largest RTU frame, in bytes.
 const MaxFrame = 256
 
@@ -91,7 +94,7 @@ func answerLength(head []byte) int {
 	}
 	switch f := head[1]; {
 	case f&exceptionBit != 0:
-		return 5
+		return exceptionLength
 	case f >= 1 && f <= 4: // the reads: a byte count, and as many bytes
 		if len(head) < 3 {
 			return 0

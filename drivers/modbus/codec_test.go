@@ -166,7 +166,7 @@ func TestFlippedBitIsNeverAnAnswer(t *testing.T) {
 		frame := appendFrame(nil, r.slave, append(bytes.Clone(r.prefix), data...))
 		bit := rapid.IntRange(0, len(frame)*8-1).Draw(t, "bit")
 		frame[bit/8] ^= 1 << (bit % 8)
-		if pdu, _, err := r.scan(frame, false); !errors.Is(err, errMore) {
+		if pdu, _, err := r.scan(frame, len(frame), false); !errors.Is(err, errMore) {
 			t.Errorf("% x: got % x, %v", frame, pdu, err)
 		}
 	})

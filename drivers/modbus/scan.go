@@ -9,24 +9,26 @@ import (
 )
 
 // scan looks for the answer to r in everything that was received since the
-// request was sent. It returns the answer's PDU, or an Exception, or
-// errMore while neither is there.
+// request was sent, of which the last fresh bytes were not scanned before. It
+// returns the answer's PDU, or an Exception, or errMore while neither is there.
 //
 // echo says that the line returns what is sent; sawEcho that it just did. An
 // answer that equals its request, as that of writeCoil, is an answer only on a
 // line known not to echo, or after the echo.
-func (r request) scan(received []byte, echo bool) (pdu []byte, sawEcho bool, err error) {
-	sent := r.frame()
+func (r request) scan(received []byte, fresh int, echo bool) (pdu []byte, sawEcho bool, err error) {
+	// What began earlier is complete, and was found to be no answer.
+	start := max(0, len(received)-fresh-max(r.frameLength(), exceptionLength))
 	if echo || !r.echoLike() {
+		sent := r.frame()
 		if i := bytes.Index(received, sent); i >= 0 {
-			received, sawEcho = received[i+len(sent):], true
+			start, sawEcho = max(start, i+len(sent)), true
 		}
 	}
-	for i := range received {
+	for i := start; i < len(received); i++ {
 		rest := received[i:]
 		n := answerLength(rest)
-		if rest[0] != r.slave || n <= 0 || n > len(rest) {
-			continue
+		if n <= 0 || n > len(rest) || !r.starts(rest) {
+			continue // cheaper than a checksum at every byte
 		}
 		pdu, err := r.match(rest[:n])
 		var refused Exception
@@ -35,6 +37,11 @@ func (r request) scan(received []byte, echo bool) (pdu []byte, sawEcho bool, err
 		}
 	}
 	return nil, sawEcho, errMore
+}
+
+// starts reports whether b starts like the answer to r, or like its exception.
+func (r request) starts(b []byte) bool {
+	return b[0] == r.slave && (bytes.HasPrefix(b[1:], r.prefix) || b[1] == r.function()|exceptionBit)
 }
 
 // echoLike reports whether the answer looks like the echo of the request.

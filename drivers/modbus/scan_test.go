@@ -106,7 +106,7 @@ func TestEchoOfAWriteIsNoAnswer(t *testing.T) {
 		{"other coil", false, "01 05 00 01 ff 00 dd fa", false},
 		{"switched off", false, "01 05 00 00 00 00 cd ca", false},
 	} {
-		_, _, err := r.scan(unhex(t, test.received), test.echo)
+		_, _, err := r.scan(unhex(t, test.received), MaxFrame, test.echo)
 		if (err == nil) != test.answered {
 			t.Errorf("%s: got %v", test.name, err)
 		}
