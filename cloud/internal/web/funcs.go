@@ -1,0 +1,215 @@
+package web
+
+import (
+	"fmt"
+	"html/template"
+	"strings"
+	"time"
+
+	"github.com/longan-edge/longan"
+	"github.com/longan-edge/longan/cloud/internal/live"
+)
+
+// beijing is the time of all of China; fixed, so that no time zone database is
+// needed.
+var beijing = time.FixedZone("CST", 8*3600)
+
+// funcs are what the templates call, in one language.
+func funcs(l lang) template.FuncMap {
+	t := func(key string) string { return text(l, key) }
+	return template.FuncMap{
+		"t":     t,
+		"ago":   func(ms int64) string { return ago(l, ms) },
+		"clock": clockText,
+		"iso":   func(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") },
+		"word":  func(p live.Point, s longan.PointState) string { return stateWord(l, p, s) },
+		"class": pointClass,
+		"sev":   severity,
+		"cause": func(cause string) string {
+			if _, ok := texts["alarm."+cause]; ok {
+				return t("alarm." + cause)
+			}
+			return cause
+		},
+		"mark": func(sev int) string { return [...]string{"", "▲", "◆", "■", "●"}[sev] },
+		"glyph": func(s live.State) string {
+			return map[live.State]string{live.Online: "●", live.Stale: "◐", live.Offline: "✕", live.Unknown: "?"}[s]
+		},
+		"detail":   func(p live.Point) string { return detailText(l, p) },
+		"why":      func(c live.Center) string { return t("cause." + string(c.Cause)) },
+		"worst":    worstAge,
+		"inc":      func(n uint64) uint64 { return n + 1 },
+		"floor":    func(clock string) bool { return clock == longan.ClockFloor },
+		"complete": func(c live.Center) string { return completeText(l, c) },
+		"backlog":  func(c live.Center) string { return backlogText(l, c) },
+		"row":      func(a live.Alarm, age int64) alarmRow { return alarmRow{a, age} },
+		"place":    place,
+		"ok":       wellOff,
+	}
+}
+
+// ago says an age; the page's script says it the same way.
+func ago(l lang, ms int64) string {
+	unit := func(n int64, zhUnit, enUnit string) string {
+		if l == en {
+			return fmt.Sprintf("%d %s ago", n, enUnit)
+		}
+		return fmt.Sprintf("%d %s前", n, zhUnit)
+	}
+	switch s := ms / 1000; {
+	case ms < 0:
+		return map[lang]string{zh: "从未", en: "never"}[l]
+	case s < 1:
+		return map[lang]string{zh: "刚刚", en: "now"}[l]
+	case s < 60:
+		return unit(s, "秒", "s")
+	case s < 3600:
+		return unit(s/60, "分钟", "min")
+	case s < 48*3600:
+		return unit(s/3600, "小时", "h")
+	default:
+		return unit(s/86400, "天", "d")
+	}
+}
+
+// clockText says a moment in Beijing time, or nothing.
+func clockText(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.In(beijing).Format("01-02 15:04:05")
+}
+
+// stateWord says what a state means for a point of its kind.
+func stateWord(l lang, p live.Point, s longan.PointState) string {
+	switch s {
+	case longan.Fault, longan.Unknown:
+		return text(l, "any."+s.String())
+	}
+	if d := detailText(l, p); p.Kind == "kiosk" && s == longan.Active && d != "" {
+		return d
+	}
+	key := p.Kind + "." + s.String()
+	if _, ok := texts[key]; !ok {
+		key = "input." + s.String()
+	}
+	return text(l, key)
+}
+
+// detailText says what the driver adds; words of ours are translated.
+func detailText(l lang, p live.Point) string {
+	if _, ok := texts["detail."+p.Detail]; ok {
+		return text(l, "detail."+p.Detail)
+	}
+	return p.Detail
+}
+
+// pointClass is the style of a point's chip.
+func pointClass(p live.Point) string {
+	switch p.State {
+	case longan.Normal:
+		return "normal"
+	case longan.Active:
+		switch p.Kind {
+		case "panic", "fire", "intrusion", "tamper", "mains":
+			return "alarm"
+		case "kiosk":
+			return "fault"
+		}
+		return "active"
+	case longan.Fault:
+		return "fault"
+	}
+	return "unknown"
+}
+
+// severity is the level of an alarm's cause, 1 the highest, as in the red,
+// orange, yellow and blue warnings that operators know.
+func severity(cause string) int {
+	switch cause {
+	case "panic", "fire":
+		return 1
+	case "tamper":
+		return 3
+	case "mains":
+		return 4
+	}
+	return 2 // intrusion, and whatever this program does not know
+}
+
+// worstAge is the oldest good reading of a center, -1 when a point was never
+// read.
+func worstAge(c live.Center) int64 {
+	worst := int64(-1)
+	for i, p := range c.Points {
+		if p.Age < 0 {
+			return -1
+		}
+		if i == 0 || p.Age > worst {
+			worst = p.Age
+		}
+	}
+	return worst
+}
+
+// wellOff reports whether an operator has nothing to look at in a center.
+func wellOff(c live.Center) bool {
+	if c.State != live.Online || c.OpenAlarms > 0 {
+		return false
+	}
+	for _, p := range c.Points {
+		if k := pointClass(p); k != "normal" && k != "active" {
+			return false
+		}
+	}
+	for _, p := range c.Periphs {
+		if !p.OK {
+			return false
+		}
+	}
+	for _, s := range c.Streams {
+		if len(s.Holes) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// place says where an alarm is. Township names repeat within the city, so the
+// county always stands before them.
+func place(a live.Alarm) string {
+	parts := []string{a.County, a.Township, a.Center}
+	if strings.Contains(a.Center, a.Township) {
+		parts[1] = ""
+	}
+	return strings.Join(strings.Fields(strings.Join(parts, " ")), " ")
+}
+
+// completeText lists the lanes of the board's epoch of which the city has every
+// event, with the last sequence number.
+func completeText(l lang, c live.Center) string {
+	var parts []string
+	for _, s := range c.Streams {
+		if s.Current && s.Complete() {
+			parts = append(parts, fmt.Sprintf("%s %s %d", text(l, "lane."+s.Lane.String()), text(l, "to"), s.Acked))
+		}
+	}
+	return strings.Join(parts, " · ")
+}
+
+// alarmRow is what the template "alarm" shows.
+type alarmRow struct {
+	A   live.Alarm
+	Age int64 // since it was stored, ms
+}
+
+// backlogText lists the lanes of which a board still has events to send.
+func backlogText(l lang, c live.Center) string {
+	var parts []string
+	for _, lane := range longan.Lanes {
+		if n := c.Backlog[lane]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%s %d", text(l, "lane."+lane.String()), n))
+		}
+	}
+	return strings.Join(parts, " · ")
+}
