@@ -45,7 +45,11 @@ func (b *Batch) EncodeRaw(events [][]byte) ([]byte, error) {
 	if err := b.checkHead(len(events)); err != nil {
 		return nil, err
 	}
-	o := newObject(nil)
+	size := 256 // of a usual head
+	for _, e := range events {
+		size += len(e) + 1
+	}
+	o := newObject(make([]byte, 0, min(size, MaxPayload)))
 	o.uint("v", Version)
 	o.str("device", string(b.Device))
 	o.str("epoch", b.Epoch)

@@ -212,7 +212,7 @@ func TestEncodeConcurrently(t *testing.T) {
 	for n := range 8 {
 		all.Go(func() {
 			want := testBatch(doorEvents(20 + n)...)
-			for range 50 {
+			for range 10 {
 				payload, err := want.Encode()
 				if err != nil {
 					t.Error(err)

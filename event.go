@@ -117,7 +117,8 @@ func validType(s string) bool {
 
 // AppendJSON appends the event's JSON to dst. It does not validate.
 func (e *Event) AppendJSON(dst []byte) []byte {
-	o := newObject(dst)
+	const usual = 192 // bytes
+	o := newObject(slices.Grow(dst, usual+len(e.Data)))
 	o.uint("seq", e.Seq)
 	o.str("type", e.Type)
 	o.str("point", e.Point)
