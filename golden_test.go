@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"testing"
 	"time"
 )
@@ -110,6 +111,7 @@ func eventMessages() []message {
 		eventMessage("point-active", testEvent(5, PointActive, "spare-input", "")),
 		eventMessage("point-normal", testEvent(6, PointNormal, "spare-input", "")),
 		eventMessage("point-unknown", testEvent(7, PointUnknown, "spare-input", "")),
+		eventMessage("point-known", testEvent(11, PointKnown, "spare-input", `{"state":"active"}`)),
 		eventMessage("peripheral-fault", testEvent(8, PeripheralFault, "io-module", `{"error":"peripheral is silent"}`)),
 		eventMessage("peripheral-restored", testEvent(9, PeripheralRestored, "io-module", "")),
 		eventMessage("agent-started", testEvent(10, AgentStarted, "", `{"version":"v0.1.0"}`)),
@@ -204,6 +206,28 @@ func checkGolden(t *testing.T, m message, suffix string, payload, wantJSON []byt
 	}
 	if data, err = unpack(again); err != nil || !bytes.Equal(data, wantJSON) {
 		t.Errorf("%s, encoded again:\n got %s, %v\nwant %s", path, data, err, wantJSON)
+	}
+}
+
+// TestEveryTypeHasGolden finds the types in the source, so that a new one can't
+// go without its golden file.
+func TestEveryTypeHasGolden(t *testing.T) {
+	src, err := os.ReadFile("event.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden := map[string]bool{}
+	for _, m := range eventMessages() {
+		golden[m.want.(Event).Type] = true
+	}
+	types := regexp.MustCompile(`(?m)^\t\w+ += "([a-z]+\.[a-z]+)"`).FindAllSubmatch(src, -1)
+	if len(types) < len(golden) {
+		t.Errorf("found %d types in event.go, want %d or more", len(types), len(golden))
+	}
+	for _, m := range types {
+		if !golden[string(m[1])] {
+			t.Errorf("type %s has no golden file: add it to eventMessages", m[1])
+		}
 	}
 }
 
