@@ -331,11 +331,11 @@ func TestSerialLeaksNothing(t *testing.T) {
 			t.Fatalf("round %d: %v", i, err)
 		}
 	}
-	if got := openFiles(t); got != files {
-		t.Errorf("open files: got %d, want %d", got, files)
+	if got := openFiles(t); got > files {
+		t.Errorf("open files: got %d, want %d at most", got, files)
 	}
-	if got := runtime.NumGoroutine(); got != goroutines {
-		t.Errorf("goroutines: got %d, want %d", got, goroutines)
+	if got := runtime.NumGoroutine(); got > goroutines {
+		t.Errorf("goroutines: got %d, want %d at most", got, goroutines)
 	}
 	runtime.KeepAlive(device)
 }
