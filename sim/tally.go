@@ -20,7 +20,6 @@ type Tally struct {
 	presses  map[longan.DeviceID][]time.Time // not seen by the city yet
 	pressed  int
 	seen     map[alarmID]bool
-	twice    int // alarms that the live feed showed more than once
 	latency  []time.Duration
 	stored   int // alarms.raised that the live feed showed
 }
@@ -97,24 +96,41 @@ func (t *Tally) Pressed(device longan.DeviceID) int {
 	return len(t.presses[device])
 }
 
-// Seen notes that the city's live feed showed an alarm event.
-func (t *Tally) Seen(device longan.DeviceID, epoch string, seq uint64, typ string, at time.Time) {
+// Seen notes that the city's live feed showed an alarm event, and reports
+// whether it is new: a feed that resumes shows some events again.
+func (t *Tally) Seen(device longan.DeviceID, epoch string, seq uint64, typ string, at time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	id := alarmID{stream{device, epoch, longan.Alarm.String()}, seq}
 	if t.seen[id] {
-		t.twice++
-		return
+		return false
 	}
 	t.seen[id] = true
 	if typ != longan.AlarmRaised {
-		return
+		return true
 	}
 	t.stored++
 	if p := t.presses[device]; len(p) > 0 {
 		t.latency = append(t.latency, at.Sub(p[0]))
 		t.presses[device] = p[1:]
 	}
+	return true
+}
+
+// Behind returns the streams of which the city has acknowledged less than the
+// agents have accepted, given what it has acknowledged.
+func (t *Tally) Behind(acked func(device longan.DeviceID, epoch, lane string) uint64) (streams int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for s, seqs := range t.accepted {
+		for seq := range seqs {
+			if seq > acked(s.device, s.epoch, s.lane) {
+				streams++
+				break
+			}
+		}
+	}
+	return streams
 }
 
 // Report is the result of a run.
@@ -151,9 +167,8 @@ func (r *Report) OK() bool {
 // Close holds the books against the audited store.
 //
 // Lost counts accepted events that the store does not have; duplicated, events
-// it has more than once and alarms the feed showed more than once; out of
-// order, streams whose events were not stored in the order of their numbers,
-// or have a gap in the middle.
+// it has more than once; out of order, streams whose events were not stored in
+// the order of their numbers, or have a gap in the middle.
 func (t *Tally) Close(r *Report, streams []cloud.StreamAudit) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -185,7 +200,6 @@ func (t *Tally) Close(r *Report, streams []cloud.StreamAudit) {
 		}
 	}
 	r.Accepted = t.count + max(0, r.Stored-logged) // see LogLine: what is stored was accepted
-	r.Duplicated += t.twice
 	r.Alarms, r.Presses = t.stored, t.pressed
 	for _, p := range t.presses {
 		r.Unseen += len(p)

@@ -31,6 +31,7 @@ type Point struct {
 	kind     firmwareconfig.Kind
 	signal   string
 	reported longan.PointState // Unknown, Normal or Active; Unknown is "never reported"
+	unknowns int               // readings since the last definite one
 	doubt    bool              // point.unknown was the last event
 }
 
@@ -40,15 +41,16 @@ func NewPoint(p firmwareconfig.Point, last longan.PointState) *Point {
 }
 
 // Changes returns what a reading of state makes happen, given that everything
-// told by Done happened before.
-func (p *Point) Changes(state longan.PointState) []Change {
-	definite := state == longan.Normal || state == longan.Active
+// told by Done happened before; up is whether the point's peripheral is.
+//
+// A point that nobody can read is an event of its own only while its peripheral
+// is up, and from the second such reading on: a failing driver tells every point
+// unknown before it gives up, and then one peripheral.fault says it all.
+func (p *Point) Changes(state longan.PointState, up bool) []Change {
 	switch {
-	case !definite && p.doubt:
-		return nil
-	case !definite:
-		if p.reported == longan.Unknown {
-			return nil // nothing is known yet, and nobody believes otherwise
+	case !definite(state):
+		if !p.doubtful(up) || p.doubt {
+			return nil
 		}
 		return []Change{{Lane: longan.State, Type: longan.PointUnknown, Point: p.name, Data: data("state", state.String())}}
 	case state == p.reported || (p.reported == longan.Unknown && state == longan.Normal):
@@ -68,14 +70,23 @@ func (p *Point) Changes(state longan.PointState) []Change {
 	return []Change{c}
 }
 
-// Done tells that the changes of this state are durable.
-func (p *Point) Done(state longan.PointState) {
-	if state == longan.Normal || state == longan.Active {
-		p.reported, p.doubt = state, false
-	} else if p.reported != longan.Unknown {
-		p.doubt = true
+// Done tells that the changes of this reading are durable.
+func (p *Point) Done(state longan.PointState, up bool) {
+	if definite(state) {
+		p.reported, p.doubt, p.unknowns = state, false, 0
+		return
 	}
+	p.doubt = p.doubt || p.doubtful(up)
+	p.unknowns++
 }
+
+// doubtful reports whether another unknown reading is worth an event. Where
+// nothing was ever known nobody believes otherwise.
+func (p *Point) doubtful(up bool) bool {
+	return p.reported != longan.Unknown && up && p.unknowns > 0
+}
+
+func definite(s longan.PointState) bool { return s == longan.Normal || s == longan.Active }
 
 // event returns the lane and type of a definite change.
 func (p *Point) event(state longan.PointState) (longan.Lane, string) {

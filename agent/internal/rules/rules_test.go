@@ -28,12 +28,13 @@ func TestPointHistories(t *testing.T) {
 	}{
 		{"door at first start, closed", "door", u, []longan.PointState{u, n, n}, "- - -"},
 		{"door at first start, open", "door", u, []longan.PointState{a, a, n}, "door.opened - door.closed"},
-		{"door found as it was left", "door", a, []longan.PointState{u, a, n}, "point.unknown point.known door.closed"},
+		{"door found as it was left", "door", a, []longan.PointState{u, u, a, n}, "- point.unknown point.known door.closed"},
 		{"door moved while the board was off", "door", a, []longan.PointState{n}, "door.closed"},
-		{"unknown is told once", "door", n, []longan.PointState{u, u, n, n}, "point.unknown - point.known -"},
-		{"unknown hides a movement", "door", n, []longan.PointState{u, a, n}, "point.unknown door.opened door.closed"},
-		{"a fault is not normal", "panic", a, []longan.PointState{f, n}, "point.unknown alarm.restored"},
-		{"an alarm outlives doubt", "panic", u, []longan.PointState{n, a, u, a, n}, "- alarm.raised point.unknown point.known alarm.restored"},
+		{"unknown is told once", "door", n, []longan.PointState{u, u, u, n, n}, "- point.unknown - point.known -"},
+		{"unknown hides a movement", "door", n, []longan.PointState{u, u, a, n}, "- point.unknown door.opened door.closed"},
+		{"one failed reading is no event", "door", n, []longan.PointState{u, n, u, n}, "- - - -"},
+		{"a fault is not normal", "panic", a, []longan.PointState{f, f, n}, "- point.unknown alarm.restored"},
+		{"an alarm outlives doubt", "panic", u, []longan.PointState{n, a, u, u, a, n}, "- alarm.raised - point.unknown point.known alarm.restored"},
 		{"an alarm outlives a restart", "panic", a, []longan.PointState{a}, "-"},
 		{"fire", "fire", u, []longan.PointState{a, n}, "alarm.raised alarm.restored"},
 		{"kiosk", "kiosk", u, []longan.PointState{n, a, n}, "- kiosk.fault kiosk.restored"},
@@ -43,8 +44,8 @@ func TestPointHistories(t *testing.T) {
 			p := NewPoint(firmwareconfig.Point{Name: "x", Kind: c.kind, Signal: "di1"}, c.last)
 			var got []string
 			for _, state := range c.readings {
-				got = append(got, types(p.Changes(state)))
-				p.Done(state)
+				got = append(got, types(p.Changes(state, true)))
+				p.Done(state, true)
 			}
 			if s := strings.Join(got, " "); s != c.want {
 				t.Errorf("got  %s\nwant %s", s, c.want)
@@ -66,13 +67,26 @@ func types(changes []Change) string {
 
 func TestAnEventThatWasNotStoredIsAskedForAgain(t *testing.T) {
 	p := NewPoint(firmwareconfig.Point{Name: "panic-button", Kind: firmwareconfig.KindPanic}, u)
-	first := p.Changes(a)
-	if again := p.Changes(a); fmt.Sprint(again) != fmt.Sprint(first) || len(again) != 1 {
+	first := p.Changes(a, true)
+	if again := p.Changes(a, true); fmt.Sprint(again) != fmt.Sprint(first) || len(again) != 1 {
 		t.Errorf("second time %v, want %v", again, first)
 	}
 	want := Change{Lane: longan.Alarm, Type: longan.AlarmRaised, Point: "panic-button", Data: []byte(`{"cause":"panic"}`), Key: "panic-button", State: a}
 	if fmt.Sprint(first[0]) != fmt.Sprint(want) {
 		t.Errorf("got %+v, want %+v", first[0], want)
+	}
+}
+
+func TestAFailingPeripheralIsOneEvent(t *testing.T) {
+	p := NewPoint(firmwareconfig.Point{Name: "x", Kind: firmwareconfig.KindDoor}, n)
+	for range 5 { // its peripheral is down
+		if c := p.Changes(u, false); c != nil {
+			t.Errorf("event %s beside peripheral.fault", types(c))
+		}
+		p.Done(u, false)
+	}
+	if c := p.Changes(n, true); c != nil {
+		t.Errorf("event %s although the door is as it was", types(c))
 	}
 }
 

@@ -27,12 +27,14 @@ const maxGroup = 512
 // while a commit is under way forms the next group, so the group grows with the
 // load and a lone alarm never waits.
 func (s *Spool) commitLoop() {
-	flush := time.NewTicker(flushAfter)
-	defer flush.Stop()
+	flush := time.NewTimer(flushAfter)
+	flush.Stop()
 	for {
 		select {
 		case r := <-s.requests:
 			s.commit(s.gather(r))
+		case <-s.freed:
+			flush.Reset(flushAfter)
 		case <-flush.C:
 			s.flushAcks()
 		case <-s.quit:
@@ -124,10 +126,14 @@ func (s *Spool) flushAcks() {
 	if err != nil {
 		s.dirty = true
 		s.log.Warn("spool keeps acknowledged events longer", "err", err)
-		return
+	} else {
+		for l := range s.lanes {
+			s.lanes[l].Freed = lanes[l].Freed
+			s.dirty = s.dirty || lanes[l].Freed < min(lanes[l].Acked, max(lanes[l].Last, 1)-1)
+		}
 	}
-	for l := range s.lanes {
-		s.lanes[l].Freed = lanes[l].Freed
+	if s.dirty { // what failed, or was too much for one commit
+		s.signalFreed()
 	}
 }
 

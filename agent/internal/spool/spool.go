@@ -64,6 +64,7 @@ type Spool struct {
 	epoch string
 
 	requests  chan *request // to the committer, which is the only writer of db
+	freed     chan struct{} // tells the committer that an ack waits for it
 	quit      chan struct{} // closed by Close
 	committer sync.WaitGroup
 	closeOnce sync.Once
@@ -107,6 +108,7 @@ func Open(dir string, opts Options) (*Spool, error) {
 	s := &Spool{
 		db: db, log: opts.Log, epoch: head.epoch,
 		requests: make(chan *request),
+		freed:    make(chan struct{}, 1),
 		quit:     make(chan struct{}),
 		lanes:    head.lanes,
 		states:   head.states,
@@ -209,6 +211,14 @@ func (s *Spool) Free(l longan.Lane, seq uint64) {
 	if seq = min(seq, lane.Last); seq > lane.Acked {
 		lane.Acked = seq
 		s.dirty = true
+		s.signalFreed()
+	}
+}
+
+func (s *Spool) signalFreed() {
+	select {
+	case s.freed <- struct{}{}:
+	default: // it knows already
 	}
 }
 

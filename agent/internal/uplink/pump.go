@@ -28,11 +28,20 @@ func (s *session) pump(ctx context.Context) error {
 	heartbeat := time.NewTicker(s.cfg.Heartbeat)
 	defer heartbeat.Stop()
 	tick := time.NewTicker(statusEvery)
+	tick.Stop() // it runs only while there is something to look after
 	defer tick.Stop()
+	ticking := false
 	for {
 		changed := s.cfg.Changed()
 		if err := s.sendBatches(); err != nil {
 			return err
+		}
+		if busy := pending || s.window.waiting; busy != ticking {
+			if ticking = busy; busy {
+				tick.Reset(statusEvery)
+			} else {
+				tick.Stop()
+			}
 		}
 		select {
 		case <-changed:
@@ -44,15 +53,19 @@ func (s *session) pump(ctx context.Context) error {
 			if err := s.window.check(time.Now()); err != nil {
 				return err
 			}
-			if pending || time.Since(lastFull) >= fullEvery {
+			if pending {
 				if err := s.sendStatus(true); err != nil {
 					return err
 				}
 				lastFull, pending = time.Now(), false
 			}
 		case <-heartbeat.C:
-			if err := s.sendStatus(false); err != nil {
+			full := time.Since(lastFull) >= fullEvery
+			if err := s.sendStatus(full); err != nil {
 				return err
+			}
+			if full {
+				lastFull = time.Now()
 			}
 		case err := <-s.lost:
 			return fmt.Errorf("link lost: %w", err)

@@ -17,10 +17,10 @@ const (
 
 // window keeps what was sent of each lane and not acknowledged yet.
 type window struct {
-	queue Queue
-	lanes [len(longan.Lanes)]laneWindow
-	// progress is when the city last acknowledged something new, or when there
-	// last was nothing to acknowledge.
+	queue   Queue
+	lanes   [len(longan.Lanes)]laneWindow
+	waiting bool // for an ack of anything sent
+	// progress is when the city last acknowledged a batch, or when waiting began.
 	progress time.Time
 }
 
@@ -62,6 +62,9 @@ func (w *window) next(l longan.Lane, device longan.DeviceID) (*longan.Batch, [][
 	for i, r := range records {
 		raw[i] = r.JSON
 	}
+	if !w.waiting {
+		w.waiting, w.progress = true, time.Now()
+	}
 	lane.sent = records[len(records)-1].Seq
 	lane.batches = append(lane.batches, sentBatch{lane.sent, time.Now()})
 	return &longan.Batch{Device: device, Epoch: w.queue.Epoch(), Lane: l, Oldest: stats.Acked + 1}, raw, nil
@@ -69,6 +72,7 @@ func (w *window) next(l longan.Lane, device longan.DeviceID) (*longan.Batch, [][
 
 // acked drops the batches that the queue now knows to be acknowledged.
 func (w *window) acked(now time.Time) {
+	w.waiting = false
 	for _, l := range longan.Lanes {
 		lane, acked := &w.lanes[l], w.queue.Lane(l).Acked
 		for len(lane.batches) > 0 && lane.batches[0].last <= acked {
@@ -76,28 +80,21 @@ func (w *window) acked(now time.Time) {
 			w.progress = now
 		}
 		lane.sent = max(lane.sent, acked)
+		w.waiting = w.waiting || len(lane.batches) > 0
 	}
 }
 
 // check sends a lane again whose oldest batch waits too long, and gives up the
 // session when nothing moves at all.
 func (w *window) check(now time.Time) error {
-	waiting := false
 	for _, l := range longan.Lanes {
 		lane := &w.lanes[l]
-		if len(lane.batches) == 0 {
-			continue
-		}
-		waiting = true
-		if now.Sub(lane.batches[0].at) > ackTimeout {
+		if len(lane.batches) > 0 && now.Sub(lane.batches[0].at) > ackTimeout {
 			lane.batches = nil
 			lane.sent = w.queue.Lane(l).Acked
 		}
 	}
-	if !waiting {
-		w.progress = now
-	}
-	if now.Sub(w.progress) > stallTimeout {
+	if w.waiting && now.Sub(w.progress) > stallTimeout {
 		return errStalled
 	}
 	return nil

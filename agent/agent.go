@@ -1,0 +1,118 @@
+// Package agent is the board: it runs the drivers of a center, turns their
+// readings into events, keeps every event on flash, and sends it to the city.
+//
+//	driver -> reading -> rules -> event -> spool (fsync) -> uplink -> city
+//
+// Everything left of the spool runs in the emitting driver's goroutine: emit
+// returns once what follows from a reading is on disk.
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"sync"
+
+	"github.com/longan-edge/longan"
+	"github.com/longan-edge/longan/agent/internal/clock"
+	"github.com/longan-edge/longan/agent/internal/spool"
+	"github.com/longan-edge/longan/agent/internal/uplink"
+	"github.com/longan-edge/longan/drivers"
+	firmwareconfig "github.com/longan-edge/longan/firmware-config"
+)
+
+// Config is what an agent is given from outside.
+type Config struct {
+	// Site is the checked site file.
+	Site *firmwareconfig.Site
+	// Dir is the folder of the spool, on flash.
+	Dir string
+	// Ports are the board's ports.
+	Ports drivers.Ports
+	// Dial opens the connection to a broker of Site.
+	Dial func(ctx context.Context, broker *url.URL) (net.Conn, error)
+	// Password of the broker; "" is none.
+	Password string
+	// Version of the program, for the city to see.
+	Version string
+	// Log is where the agent says what it does; nil discards it. Every accepted
+	// event is logged at debug level, after it is on disk.
+	Log *slog.Logger
+	// Clock replaces the kernel's clocks, for tests; nil is the kernel's.
+	Clock *Clock
+}
+
+// Clock is where the agent has the time from.
+type Clock = clock.Clock
+
+// Run runs the board until ctx ends; then it returns nil. It returns an error
+// when it can't start: a site it can't use, or a folder it can't write.
+func Run(ctx context.Context, cfg Config) (err error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = clock.System()
+	}
+	sp, err := spool.Open(cfg.Dir, spool.Options{Log: cfg.Log})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, sp.Close()) }()
+	c := newCenter(cfg, sp)
+	supervisors, err := supervise(cfg, c)
+	if err != nil {
+		return err
+	}
+	up, err := uplink.New(uplink.Config{
+		Device: cfg.Site.Device, Brokers: cfg.Site.Uplink.Brokers,
+		Username: cfg.Site.Uplink.Username, Password: cfg.Password,
+		Dial: cfg.Dial, Queue: sp, Status: c.status, StatusChanged: c.changed,
+		Heartbeat: cfg.Site.Uplink.Heartbeat, Log: cfg.Log,
+	})
+	if err != nil {
+		return err
+	}
+	if err := c.started(ctx); err != nil {
+		return err
+	}
+	cfg.Log.Info("agent runs", "device", cfg.Site.Device, "center", cfg.Site.Name, "epoch", sp.Epoch(), "version", cfg.Version)
+	var running sync.WaitGroup
+	running.Go(func() { up.Run(ctx) })
+	for _, s := range supervisors {
+		running.Go(func() { s.Run(ctx) })
+	}
+	running.Wait()
+	return nil
+}
+
+// supervise builds the supervisor of every peripheral.
+func supervise(cfg Config, c *center) ([]*drivers.Supervisor, error) {
+	var all []*drivers.Supervisor
+	for _, p := range cfg.Site.Peripherals {
+		driver, err := newDriver(cfg.Ports, p)
+		if err != nil {
+			return nil, fmt.Errorf("peripheral %s: %w", p.Name, err)
+		}
+		peripheral := p.Name
+		all = append(all, &drivers.Supervisor{
+			Name: peripheral, Driver: driver, Emit: c.emit,
+			Report: func(ctx context.Context, h drivers.Health) error { return c.report(ctx, peripheral, h) },
+			Log:    cfg.Log.With("peripheral", peripheral),
+		})
+	}
+	return all, nil
+}
+
+// started accepts the event that the agent runs, so that the city can tell a
+// restart from silence.
+func (c *center) started(ctx context.Context) error {
+	data := fmt.Appendf(nil, `{"version":%q}`, c.cfg.Version)
+	if err := c.accept(ctx, []change{{Lane: longan.State, Type: longan.AgentStarted, Data: data}}); err != nil {
+		return fmt.Errorf("accept first event: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,196 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/longan-edge/longan"
+	"github.com/longan-edge/longan/agent/internal/rules"
+	"github.com/longan-edge/longan/agent/internal/spool"
+	"github.com/longan-edge/longan/drivers"
+	firmwareconfig "github.com/longan-edge/longan/firmware-config"
+)
+
+type change = rules.Change
+
+// center is what the agent knows of its center now. The maps are complete from
+// the start; only their values change.
+type center struct {
+	cfg     Config
+	spool   *spool.Spool
+	changed chan struct{} // signals the uplink that status would say something new
+
+	mu          sync.Mutex // guards what the maps point to, never held while the disk is waited for
+	points      map[string]*point
+	peripherals map[string]*peripheral
+}
+
+// point is a point of the center. Its rule is used by one goroutine only, that
+// of its peripheral's supervisor.
+type point struct {
+	firmwareconfig.Point
+	peripheral string
+	rule       *rules.Point
+
+	state  longan.PointState
+	detail string
+	since  time.Time     // of state; zero when it was never known
+	read   time.Duration // since boot, of the last good reading; negative is never
+}
+
+// peripheral is a peripheral of the center. Its rule is used by its
+// supervisor's goroutine only.
+type peripheral struct {
+	firmwareconfig.Peripheral
+	rule *rules.Peripheral
+
+	ok   bool
+	why  string
+	read time.Duration // as of point
+}
+
+func newCenter(cfg Config, sp *spool.Spool) *center {
+	c := &center{
+		cfg: cfg, spool: sp, changed: make(chan struct{}, 1),
+		points: map[string]*point{}, peripherals: map[string]*peripheral{},
+	}
+	last := sp.States()
+	for _, p := range cfg.Site.Peripherals {
+		c.peripherals[p.Name] = &peripheral{
+			Peripheral: p, read: longan.Never, why: "starting",
+			rule: rules.NewPeripheral(p.Name, last[rules.PeripheralKey(p.Name)]),
+		}
+		for _, pt := range p.Points {
+			c.points[pt.Name] = &point{Point: pt, peripheral: p.Name, read: longan.Never, rule: rules.NewPoint(pt, last[pt.Name])}
+		}
+	}
+	return c
+}
+
+// emit takes a reading from a driver and returns once what follows from it is
+// on disk. It is drivers.Emit.
+func (c *center) emit(ctx context.Context, r drivers.Reading) error {
+	p := c.points[r.Point]
+	if p == nil {
+		return fmt.Errorf("reading of point %q, which the site file does not have", r.Point)
+	}
+	c.mu.Lock()
+	up := c.peripherals[p.peripheral].ok
+	c.mu.Unlock()
+	if err := c.accept(ctx, p.rule.Changes(r.State, up)); err != nil {
+		return err
+	}
+	p.rule.Done(r.State, up)
+	now := c.cfg.Clock.Now()
+	c.mu.Lock()
+	moved := p.state != r.State
+	if moved {
+		p.state, p.since = r.State, now.Time
+	}
+	p.detail = r.Detail
+	if r.State != longan.Unknown {
+		p.read = now.Mono
+		c.peripherals[p.peripheral].read = now.Mono
+	}
+	c.mu.Unlock()
+	if moved {
+		c.signal()
+	}
+	return nil
+}
+
+// report takes news of a peripheral's health from its supervisor.
+func (c *center) report(ctx context.Context, name string, h drivers.Health) error {
+	p := c.peripherals[name]
+	why := ""
+	if h.Err != nil {
+		why = h.Err.Error()
+	}
+	if err := c.accept(ctx, p.rule.Changes(h.OK, why)); err != nil {
+		return err
+	}
+	p.rule.Done(h.OK)
+	now := c.cfg.Clock.Now()
+	c.mu.Lock()
+	p.ok, p.why = h.OK, why
+	if !h.OK { // nobody sees these points now
+		for _, pt := range c.points {
+			if pt.peripheral == name && pt.state != longan.Unknown {
+				pt.state, pt.since = longan.Unknown, now.Time
+			}
+		}
+	}
+	c.mu.Unlock()
+	c.signal()
+	return nil
+}
+
+// accept makes changes into events and returns once they are on disk.
+func (c *center) accept(ctx context.Context, changes []change) error {
+	if len(changes) == 0 {
+		return nil
+	}
+	now := c.cfg.Clock.Now()
+	entries := make([]spool.Entry, len(changes))
+	for i, ch := range changes {
+		entries[i] = spool.Entry{Key: ch.Key, State: ch.State, Event: &longan.Event{
+			Device: c.cfg.Site.Device, Lane: ch.Lane, Type: ch.Type, Point: ch.Point, Data: ch.Data,
+			Time: now.Time, Clock: now.Quality, Mono: now.Mono, Boot: c.cfg.Clock.Boot,
+		}}
+	}
+	if err := c.spool.Append(ctx, entries...); err != nil {
+		return err
+	}
+	for _, e := range entries {
+		c.cfg.Log.Debug("accepted", "epoch", e.Event.Epoch, "lane", e.Event.Lane.String(), "seq", e.Event.Seq,
+			"type", e.Event.Type, "point", e.Event.Point)
+	}
+	return nil
+}
+
+// signal tells the uplink that the status changed.
+func (c *center) signal() {
+	select {
+	case c.changed <- struct{}{}:
+	default: // it knows already
+	}
+}
+
+// status returns what the center is now, full.
+func (c *center) status() *longan.Status {
+	now := c.cfg.Clock.Now()
+	s := &longan.Status{
+		Device: c.cfg.Site.Device, State: longan.Online, Full: true,
+		Time: now.Time, Clock: now.Quality, Mono: now.Mono, Boot: c.cfg.Clock.Boot,
+		Version: c.cfg.Version, Name: c.cfg.Site.Name,
+		Points: map[string]longan.PointStatus{}, Peripherals: map[string]longan.PeripheralStatus{},
+		Backlog: map[longan.Lane]uint64{},
+	}
+	for _, l := range longan.Lanes {
+		s.Backlog[l] = c.spool.Lane(l).Backlog()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for name, p := range c.points {
+		s.Points[name] = longan.PointStatus{
+			State: p.state, Kind: string(p.Kind), Label: clip(p.Label), Peripheral: p.peripheral,
+			Since: p.since, Age: age(now.Mono, p.read), Detail: clip(p.detail),
+		}
+	}
+	for name, p := range c.peripherals {
+		s.Peripherals[name] = longan.PeripheralStatus{
+			OK: p.ok, Driver: p.Driver, Label: clip(p.Label), Age: age(now.Mono, p.read), Error: clip(p.why),
+		}
+	}
+	return s
+}
+
+// age returns how long before now something was read.
+func age(now, read time.Duration) time.Duration {
+	if read < 0 {
+		return longan.Never
+	}
+	return max(0, now-read)
+}

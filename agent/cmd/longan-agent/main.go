@@ -1,0 +1,158 @@
+// Command longan-agent is the board's program.
+//
+//	longan-agent run -site /etc/longan/site.toml -data /var/lib/longan
+//	longan-agent check site.toml
+//	longan-agent version
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/longan-edge/longan/agent"
+	"github.com/longan-edge/longan/drivers/hw"
+	firmwareconfig "github.com/longan-edge/longan/firmware-config"
+)
+
+// Exit statuses: 1 is a failure while running, 2 a wrong command or site file,
+// with nothing started.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+func run(args []string, stdout, stderr io.Writer) int {
+	if len(args) == 0 {
+		return usage(stderr)
+	}
+	switch args[0] {
+	case "run":
+		return runAgent(args[1:], stderr)
+	case "check":
+		return firmwareconfig.CheckCommand(args[1:], stdout, stderr, os.Getenv)
+	case "version":
+		fmt.Fprintln(stdout, version())
+		return 0
+	}
+	return usage(stderr)
+}
+
+func usage(stderr io.Writer) int {
+	fmt.Fprint(stderr, `用法 / usage:
+  longan-agent run -site 文件 -data 目录    运行 / run the board
+  longan-agent check 文件                   检查站点文件 / check a site file
+  longan-agent version                      版本 / version
+`)
+	return exitUsage
+}
+
+func runAgent(args []string, stderr io.Writer) int {
+	flags := flag.NewFlagSet("longan-agent run", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	site := flags.String("site", "/etc/longan/site.toml", "site file / 站点文件")
+	data := flags.String("data", "/var/lib/longan", "folder for the spool / 缓存目录")
+	level := new(slog.LevelVar)
+	flags.TextVar(level, "log", level, "log level / 日志级别: debug, info, warn, error")
+	asJSON := flags.Bool("log-json", false, "log as JSON / 以 JSON 输出日志")
+	if err := flags.Parse(args); err != nil {
+		return exitUsage
+	}
+	if flags.NArg() > 0 {
+		fmt.Fprintf(stderr, "多余的参数 / unexpected argument: %q\n", flags.Arg(0))
+		return exitUsage
+	}
+	cfg, err := firmwareconfig.Load(*site, firmwareconfig.LanguageFrom(os.Getenv))
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return exitUsage
+	}
+	options := &slog.HandlerOptions{Level: level}
+	var handler slog.Handler = slog.NewTextHandler(stderr, options)
+	if *asJSON {
+		handler = slog.NewJSONHandler(stderr, options)
+	}
+	if err := serve(cfg, *data, slog.New(handler)); err != nil {
+		fmt.Fprintln(stderr, "longan-agent:", err)
+		return exitFailed
+	}
+	return 0
+}
+
+func serve(site *firmwareconfig.Site, data string, log *slog.Logger) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	password, err := readPassword(site.Uplink.PasswordFile)
+	if err != nil {
+		return err
+	}
+	ports, err := hw.New(hw.Options{Log: log})
+	if err != nil {
+		return err
+	}
+	return agent.Run(ctx, agent.Config{
+		Site: site, Dir: data, Ports: ports, Dial: dial, Password: password, Version: version(), Log: log,
+	})
+}
+
+// readPassword returns the first line of a file.
+func readPassword(path string) (string, error) {
+	if path == "" {
+		return "", nil
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("read broker password: %w", err)
+	}
+	line, _, _ := strings.Cut(string(content), "\n")
+	return strings.TrimSuffix(line, "\r"), nil
+}
+
+// dial connects to mqtt:// and mqtts:// brokers.
+func dial(ctx context.Context, broker *url.URL) (net.Conn, error) {
+	d := &net.Dialer{KeepAlive: 15 * time.Second}
+	switch broker.Scheme {
+	case "mqtt":
+		return d.DialContext(ctx, "tcp", hostPort(broker, "1883"))
+	case "mqtts":
+		return (&tls.Dialer{NetDialer: d}).DialContext(ctx, "tcp", hostPort(broker, "8883"))
+	}
+	return nil, fmt.Errorf("broker %s: %w", broker.Redacted(), errors.ErrUnsupported)
+}
+
+func hostPort(u *url.URL, port string) string {
+	if u.Port() != "" {
+		port = u.Port()
+	}
+	return net.JoinHostPort(u.Hostname(), port)
+}
+
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	v := info.Main.Version
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+			v += " " + s.Value[:12]
+		}
+	}
+	return v + " " + info.GoVersion
+}
