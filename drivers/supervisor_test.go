@@ -67,6 +67,7 @@ type desk struct {
 	notes []string
 	emits int
 	full  bool // the spool
+	small bool // the spool has room for reports only
 }
 
 var errFull = errors.New("spool is full")
@@ -92,7 +93,7 @@ func (d *desk) report(_ context.Context, h Health) error {
 func (d *desk) emit(_ context.Context, r Reading) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.full {
+	if d.full || d.small {
 		return errFull
 	}
 	d.emits++
@@ -164,14 +165,24 @@ func TestSupervisorReportsChanges(t *testing.T) {
 }
 
 func TestSupervisorSpoolTroubleIsNoFault(t *testing.T) {
+	t.Run("full", func(t *testing.T) { spoolTrouble(t, func(d *desk, on bool) { d.full = on }) })
+	t.Run("small", func(t *testing.T) { spoolTrouble(t, func(d *desk, on bool) { d.small = on }) })
+}
+
+func spoolTrouble(t *testing.T, set func(d *desk, on bool)) {
 	synctest.Test(t, func(t *testing.T) {
 		var d desk
+		locked := func(on bool) {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			set(&d, on)
+		}
 		p := append(repeat(5, reads(time.Hour, "x")), reads(time.Hour, "gone"))
 		supervise(t, p, &d, func() {
 			time.Sleep(9500 * time.Millisecond)
-			d.setFull(true) // 10, 10.5, 11.5, 13.5 and 16.5 s fail to store
+			locked(true) // 10, 10.5, 11.5, 13.5 and 16.5 s fail to store
 			time.Sleep(9500 * time.Millisecond)
-			d.setFull(false)
+			locked(false)
 			time.Sleep(2 * time.Hour)
 		})
 		want := []string{"ok@0s", "gone@1h0m19.5s"}

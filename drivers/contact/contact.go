@@ -163,6 +163,20 @@ func (c *Contact) unknown(ctx context.Context, in Input, emit drivers.Emit, caus
 	return cause
 }
 
+// ParsePull returns the bias that a site file calls up, down or none; "" is up,
+// for a contact to GND.
+func ParsePull(name string) (gpio.Pull, error) {
+	switch name {
+	case "up", "":
+		return gpio.PullUp, nil
+	case "down":
+		return gpio.PullDown, nil
+	case "none":
+		return gpio.Float, nil
+	}
+	return gpio.PullNoChange, fmt.Errorf("pull %q: want up, down or none", name)
+}
+
 // state returns what the level means for the point.
 func (in Input) state(level gpio.Level) longan.PointState {
 	closed := level == gpio.Low

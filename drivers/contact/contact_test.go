@@ -193,6 +193,10 @@ func TestReadingsRenewAge(t *testing.T) {
 			time.Sleep(30 * time.Millisecond)
 			wire.Set(i%40 < 2)
 		}
+		for range 20 { // nor a glitch between two of them
+			time.Sleep(370 * time.Millisecond)
+			wire.Glitch()
+		}
 		time.Sleep(time.Minute)
 		end()
 		for i := 1; i < len(l.all); i++ {
@@ -200,8 +204,8 @@ func TestReadingsRenewAge(t *testing.T) {
 				t.Errorf("no reading for %v before %v", gap, l.all[i].at)
 			}
 		}
-		if n := len(l.all); n < 240 || n > 270 {
-			t.Errorf("got %d readings in 63 s, want about 4 a second", n)
+		if n := len(l.all); n < 270 || n > 300 {
+			t.Errorf("got %d readings in 70 s, want about 4 a second", n)
 		}
 	})
 }
@@ -295,4 +299,15 @@ func TestRunAgain(t *testing.T) {
 			t.Error("the line is still requested")
 		}
 	})
+}
+
+func TestParsePull(t *testing.T) {
+	for name, want := range map[string]gpio.Pull{"": gpio.PullUp, "up": gpio.PullUp, "down": gpio.PullDown, "none": gpio.Float} {
+		if got, err := contact.ParsePull(name); got != want || err != nil {
+			t.Errorf("%q: got %v, %v, want %v", name, got, err, want)
+		}
+	}
+	if _, err := contact.ParsePull("left"); err == nil {
+		t.Error("left: want an error")
+	}
 }

@@ -254,8 +254,31 @@ func TestWaitForEdge(t *testing.T) {
 
 	// The end of the pipe stands for a removed chip: no events, no spinning.
 	wire.events.Close()
+	used := cpuTime(t)
 	for range 3 {
-		wait(brief, false, brief, 10*time.Second)
+		wait(5*brief, false, 5*brief, 10*time.Second)
+	}
+	if used = cpuTime(t) - used; used > 5*brief {
+		t.Errorf("a removed chip took %v of CPU in 300 ms", used)
+	}
+}
+
+func cpuTime(t *testing.T) time.Duration {
+	t.Helper()
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+func TestFirstEdgesLostAreCounted(t *testing.T) {
+	k, p := newFakeKernel(t)
+	k.addChip("gpiochip0", "gpiochip0", "soc", 32)
+	l := requestLine(t, p, "soc:4", drivers.LineMode{})
+	k.line().edges(t, 3, 1)
+	if !l.WaitForEdge(0) || l.Lost() != 3 {
+		t.Errorf("lost: got %d, want 3", l.Lost())
 	}
 }
 
