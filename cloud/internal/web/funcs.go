@@ -41,10 +41,23 @@ func funcs(l lang) template.FuncMap {
 		"inc":      func(n uint64) uint64 { return n + 1 },
 		"floor":    func(clock string) bool { return clock == longan.ClockFloor },
 		"complete": func(c live.Center) string { return completeText(l, c) },
-		"backlog":  func(c live.Center) string { return backlogText(l, c) },
-		"row":      func(a live.Alarm, age int64) alarmRow { return alarmRow{a, age} },
-		"place":    place,
-		"ok":       wellOff,
+		"oldest": func(c live.Center) any {
+			if at := oldestReading(c); !at.IsZero() {
+				return at
+			}
+			return nil
+		},
+		"fault": func(err string) string { return faultText(l, err) },
+		"reason": func(r string) string {
+			if _, ok := texts["reason."+r]; ok {
+				return t("reason." + r)
+			}
+			return r
+		},
+		"backlog": func(c live.Center) string { return backlogText(l, c) },
+		"row":     func(a live.Alarm, age int64) alarmRow { return alarmRow{a, age} },
+		"place":   place,
+		"ok":      wellOff,
 	}
 }
 
@@ -152,6 +165,9 @@ func worstAge(c live.Center) int64 {
 	return worst
 }
 
+// reasonAwaited is the store's word for a hole that is still expected to fill.
+const reasonAwaited = "awaited"
+
 // wellOff reports whether an operator has nothing to look at in a center.
 func wellOff(c live.Center) bool {
 	if c.State != live.Online || c.OpenAlarms > 0 {
@@ -168,8 +184,10 @@ func wellOff(c live.Center) bool {
 		}
 	}
 	for _, s := range c.Streams {
-		if len(s.Holes) > 0 {
-			return false
+		for _, h := range s.Holes {
+			if h.Reason != reasonAwaited {
+				return false
+			}
 		}
 	}
 	return true
@@ -190,11 +208,36 @@ func place(a live.Alarm) string {
 func completeText(l lang, c live.Center) string {
 	var parts []string
 	for _, s := range c.Streams {
-		if s.Current && s.Complete() {
-			parts = append(parts, fmt.Sprintf("%s %s %d", text(l, "lane."+s.Lane.String()), text(l, "to"), s.Acked))
+		if s.Current && s.Complete() && s.Acked > 0 {
+			parts = append(parts, fmt.Sprintf("%s%s %d", text(l, "lane."+s.Lane.String()), text(l, "upto"), s.Acked))
 		}
 	}
-	return strings.Join(parts, " · ")
+	return strings.Join(parts, text(l, "comma"))
+}
+
+// oldestReading is since when a center's points may have changed, zero when
+// nobody knows.
+func oldestReading(c live.Center) time.Time {
+	var oldest time.Time
+	for _, p := range c.Points {
+		if p.AsOf.IsZero() {
+			return time.Time{}
+		}
+		if oldest.IsZero() || p.AsOf.Before(oldest) {
+			oldest = p.AsOf
+		}
+	}
+	return oldest
+}
+
+// faultText says the errors that every driver knows in the reader's language.
+func faultText(l lang, err string) string {
+	for _, known := range []string{"peripheral is silent", "unplugged", "port is in use", "no such port"} {
+		if strings.Contains(err, known) {
+			return text(l, "fault."+known)
+		}
+	}
+	return err
 }
 
 // alarmRow is what the template "alarm" shows.

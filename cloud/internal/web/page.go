@@ -84,7 +84,9 @@ func (s *Server) render(l lang, name string, v any) (string, error) {
 	return out.String(), nil
 }
 
+// alarmsOf lists the open alarms with the most severe first, else the newest.
 func alarmsOf(s live.Snapshot) alarmsView {
+	slices.SortStableFunc(s.Open, func(a, b live.Alarm) int { return severity(a.Cause) - severity(b.Cause) })
 	return alarmsView{ID: eventID(s.Instance, s.Rev), Rev: s.Rev, OpenTotal: len(s.Open), Now: s.Time.UnixMilli(),
 		Open: s.Open[:min(len(s.Open), shownOpen)], Recent: s.Recent[:min(len(s.Recent), shownRecent)]}
 }
