@@ -88,22 +88,34 @@ func TestSerialCarriesAllByteValues(t *testing.T) {
 	}
 }
 
+// TestSerialDeadlines measures the best of some tries: the machine may be busy.
 func TestSerialDeadlines(t *testing.T) {
-	_, name := plug(t)
-	s := openSerial(t, name, mode9600)
 	const wait = 30 * time.Millisecond
-	start := time.Now()
-	s.SetReadDeadline(start.Add(wait))
-	n, err := s.Read(make([]byte, 1))
-	if took := time.Since(start); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) || took < wait || took > 20*wait {
-		t.Errorf("Read: got %d, %v after %v, want the deadline after %v", n, err, took, wait)
+	best := map[string]time.Duration{"Read": time.Hour, "Write": time.Hour}
+	sent := 0
+	for range 20 {
+		_, name := plug(t)
+		s := openSerial(t, name, mode9600)
+		for verb, do := range map[string]func() (int, error){
+			"Read":  func() (int, error) { return s.Read(make([]byte, 1)) },
+			"Write": func() (int, error) { return s.Write(make([]byte, 1<<20)) }, // to a device that does not read
+		} {
+			start := time.Now()
+			s.SetReadDeadline(start.Add(wait))
+			s.SetWriteDeadline(start.Add(wait))
+			n, err := do()
+			took := time.Since(start)
+			if n == 1<<20 || (verb == "Read" && n > 0) || !errors.Is(err, os.ErrDeadlineExceeded) || took < wait {
+				t.Errorf("%s: got %d, %v after %v, want the deadline after %v", verb, n, err, took, wait)
+			}
+			sent = max(sent, n)
+			best[verb] = min(best[verb], took)
+		}
+		if sent > 0 && max(best["Read"], best["Write"]) < 2*wait {
+			return
+		}
 	}
-	start = time.Now()
-	s.SetWriteDeadline(start.Add(wait))
-	n, err = s.Write(make([]byte, 1<<20))
-	if took := time.Since(start); n == 0 || n == 1<<20 || !errors.Is(err, os.ErrDeadlineExceeded) || took < wait || took > 20*wait {
-		t.Errorf("Write to a device that does not read: got %d, %v after %v, want the deadline after %v", n, err, took, wait)
-	}
+	t.Errorf("a deadline of %v took at best %v; %d bytes written, want some", wait, best, sent)
 }
 
 func TestSerialUnplugIsSeenAtOnce(t *testing.T) {
