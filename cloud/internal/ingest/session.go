@@ -48,10 +48,21 @@ func (in *Ingest) sessions(ctx context.Context) {
 
 // session connects, subscribes, and sends acks until the connection ends.
 func (in *Ingest) session(ctx context.Context) error {
-	lost := make(chan error, 1)
-	client := mqtt.NewClient(in.options(ctx, lost))
+	lost, opened := make(chan error, 1), make(chan net.Conn, 1)
+	client := mqtt.NewClient(in.options(ctx, lost, opened))
 	defer client.Disconnect(uint(goodbye.Milliseconds()))
-	if err := wait(ctx, client.Connect(), connectTimeout); err != nil {
+	err := wait(ctx, client.Connect(), connectTimeout+answerTimeout)
+	select {
+	case conn := <-opened:
+		if err != nil {
+			conn.Close() // or paho would wait for the CONNACK for ever
+		} else {
+			defer conn.Close()
+			err = conn.SetDeadline(time.Time{})
+		}
+	default:
+	}
+	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
 	if err := in.subscribe(ctx, client); err != nil {
@@ -74,13 +85,22 @@ func (in *Ingest) session(ctx context.Context) error {
 	}
 }
 
-func (in *Ingest) options(ctx context.Context, lost chan<- error) *mqtt.ClientOptions {
+func (in *Ingest) options(ctx context.Context, lost chan<- error, opened chan<- net.Conn) *mqtt.ClientOptions {
 	o := mqtt.NewClientOptions()
 	o.AddBroker("tcp://broker") // a name only: Dial knows where and how
 	o.SetCustomOpenConnectionFn(func(*url.URL, mqtt.ClientOptions) (net.Conn, error) {
 		ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 		defer cancel()
-		return in.cfg.Dial(ctx)
+		conn, err := in.cfg.Dial(ctx)
+		if err != nil {
+			return nil, err
+		}
+		// paho bounds neither the CONNECT nor the wait for its answer.
+		if err := conn.SetDeadline(time.Now().Add(connectTimeout)); err != nil {
+			return nil, errors.Join(err, conn.Close())
+		}
+		opened <- conn
+		return conn, nil
 	})
 	o.SetClientID(in.cfg.ClientID)
 	o.SetUsername(in.cfg.Username)
