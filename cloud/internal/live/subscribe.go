@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"sync"
 
 	"github.com/longan-edge/longan"
 )
@@ -35,11 +34,13 @@ const DefaultQueue = 1024
 // does not take them loses them and gets one ChangeResync instead; it never
 // holds up the view.
 type Subscription struct {
+	view  *View
 	ready chan struct{}
 	limit int
 	stop  func()
 
-	mu     sync.Mutex
+	// The view's mutex guards these, so that Take sees all of a call that
+	// folds something into the view, or nothing of it.
 	marks  map[longan.DeviceID]ChangeKind
 	alarms []Alarm
 	resync bool
@@ -48,7 +49,7 @@ type Subscription struct {
 
 // Subscribe returns the changes from now on, until ctx ends or Close is called.
 func (v *View) Subscribe(ctx context.Context) *Subscription {
-	s := &Subscription{ready: make(chan struct{}, 1), limit: DefaultQueue, marks: map[longan.DeviceID]ChangeKind{}}
+	s := &Subscription{view: v, ready: make(chan struct{}, 1), limit: DefaultQueue, marks: map[longan.DeviceID]ChangeKind{}}
 	v.mu.Lock()
 	s.rev = v.rev
 	v.subs[s] = struct{}{}
@@ -76,8 +77,8 @@ func (s *Subscription) Ready() <-chan struct{} { return s.ready }
 // and the revision of the view up to which that is everything. It does not
 // wait.
 func (s *Subscription) Take() (changes []Change, rev uint64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.view.mu.Lock()
+	defer s.view.mu.Unlock()
 	if s.resync {
 		changes = append(changes, Change{Kind: ChangeResync})
 	}
@@ -102,10 +103,10 @@ func (s *Subscription) alarm(a Alarm, rev uint64) {
 	s.put(rev, func() { s.alarms = append(s.alarms, a) })
 }
 
-// put adds to the queue, or drops all of it when it is full. After a resync
+// put adds to the queue, or drops all of it when it is full. The view's mutex is
+// held. After a resync
 // nothing is queued until the client has taken it: the snapshot tells it all.
 func (s *Subscription) put(rev uint64, add func()) {
-	s.mu.Lock()
 	s.rev = rev
 	if !s.resync {
 		add()
@@ -114,7 +115,6 @@ func (s *Subscription) put(rev uint64, add func()) {
 			s.alarms, s.resync = nil, true
 		}
 	}
-	s.mu.Unlock()
 	select {
 	case s.ready <- struct{}{}:
 	default:
