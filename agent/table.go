@@ -30,9 +30,12 @@ func newDriver(ports drivers.Ports, p firmwareconfig.Peripheral) (drivers.Driver
 func newContact(ports drivers.Ports, p firmwareconfig.Peripheral) (drivers.Driver, error) {
 	var inputs []contact.Input
 	for _, pt := range p.Points {
+		pull, err := contact.ParsePull(pt.Pull)
+		if err != nil {
+			return nil, fmt.Errorf("point %s: %w", pt.Name, err)
+		}
 		inputs = append(inputs, contact.Input{
-			Point: pt.Name, Line: pt.Signal, NormallyClosed: pt.NormallyClosed,
-			Pull: drivers.ParsePull(pt.Pull), Debounce: pt.Debounce, Urgent: pt.Kind.Alarm(),
+			Point: pt.Name, Line: pt.Signal, NormallyClosed: pt.NormallyClosed, Pull: pull, Debounce: pt.Debounce, Urgent: pt.Kind.Alarm(),
 		})
 	}
 	return contact.New(ports, inputs, contact.Options{Poll: p.Poll}), nil

@@ -8,7 +8,7 @@ import (
 )
 
 // StoreName is the name of the store in the folder that longan-cloud is given.
-const StoreName = "longan.db"
+const StoreName = "city.db"
 
 // StreamAudit is what the stored events of one stream say of themselves.
 type StreamAudit = store.StreamCheck

@@ -71,15 +71,3 @@ type Line interface {
 	// Close gives the line back. It unblocks WaitForEdge.
 	Close() error
 }
-
-// ParsePull returns the pull that a site file names: up, down, or anything else
-// for none.
-func ParsePull(s string) gpio.Pull {
-	switch s {
-	case "up":
-		return gpio.PullUp
-	case "down":
-		return gpio.PullDown
-	}
-	return gpio.Float
-}

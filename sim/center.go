@@ -218,7 +218,7 @@ func (c *center) do(ctx context.Context, what What) {
 // press presses a latching panic button and releases it once the city has the
 // alarm, or after a while where it can't have it.
 func (c *center) press(ctx context.Context) {
-	c.demo.tally.Press(c.device, time.Now())
+	c.demo.tally.Press(c.device, time.Now(), c.linkDown.Load())
 	c.module.SetInput(inputPanic, true)
 	defer c.module.SetInput(inputPanic, false)
 	const held, most = 300 * time.Millisecond, 3 * time.Second

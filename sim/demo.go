@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -78,6 +79,15 @@ func (d *Demo) storePath() string { return filepath.Join(d.Dir, "city", cloud.St
 // prepare finds the programs and builds the city and the centers.
 func (d *Demo) prepare(ctx context.Context) error {
 	d.tally = NewTally()
+	// Another city on these addresses would take this demo's events, and its page
+	// would answer for ours.
+	for flag, addr := range map[string]string{"-http": d.HTTP, "-mqtt": d.MQTT} {
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			return fmt.Errorf("%s %s is not free; choose another, or end what uses it: %w", flag, addr, err)
+		}
+		l.Close()
+	}
 	d.say("准备程序 / preparing the programs …")
 	programs, err := FindPrograms(ctx, d.Dir)
 	if err != nil {

@@ -76,7 +76,7 @@ func (p *Process) once(ctx context.Context) error {
 	p.mu.Lock()
 	p.cmd = cmd
 	p.mu.Unlock()
-	p.read(stderr)
+	last := p.read(stderr)
 	err = cmd.Wait()
 	p.mu.Lock()
 	p.cmd = nil
@@ -84,17 +84,20 @@ func (p *Process) once(ctx context.Context) error {
 	if err == nil {
 		err = errors.New("it ended")
 	}
-	return err
+	return fmt.Errorf("%w; its last words: %s", err, last)
 }
 
-func (p *Process) read(r io.Reader) {
+// read hands on every line and returns the last.
+func (p *Process) read(r io.Reader) (last string) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
+		last = lines.Text()
 		if p.Line != nil {
 			p.Line(lines.Bytes())
 		}
 	}
+	return last
 }
 
 // Kill ends the program with SIGKILL, as a power cut would; Run starts it again.

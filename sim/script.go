@@ -44,10 +44,10 @@ func Day(rng *rand.Rand) []Act {
 	}
 	add(about(8*time.Hour, 10*time.Minute), BackOpens)
 	add(about(8*time.Hour+30*time.Minute, 5*time.Minute), BackCloses)
-	for at := 8*time.Hour + 40*time.Minute; at < 17*time.Hour+20*time.Minute; at += 40 * time.Minute { // visitors
-		open := about(at, 10*time.Minute)
+	for at := 8*time.Hour + 40*time.Minute; at < 17*time.Hour+20*time.Minute; at += 28 * time.Minute { // visitors
+		open := about(at, 6*time.Minute)
 		add(open, FrontOpens)
-		add(open+15*time.Minute, FrontCloses)
+		add(open+12*time.Minute, FrontCloses)
 	}
 	add(about(9*time.Hour+20*time.Minute, 15*time.Minute), Panic)
 	add(about(15*time.Hour+30*time.Minute, 15*time.Minute), Panic)

@@ -17,11 +17,12 @@ type Tally struct {
 	mu       sync.Mutex
 	accepted map[stream]map[uint64]struct{}
 	count    int
-	presses  map[longan.DeviceID][]time.Time // not seen by the city yet
+	presses  map[longan.DeviceID][]press // not seen by the city yet
 	pressed  int
 	seen     map[alarmID]bool
-	latency  []time.Duration
-	stored   int // alarms.raised that the live feed showed
+	latency  []time.Duration // of presses with the link up
+	late     []time.Duration // of presses with the link down
+	stored   int             // alarms.raised that the live feed showed
 }
 
 type stream struct {
@@ -39,7 +40,7 @@ type alarmID struct {
 func NewTally() *Tally {
 	return &Tally{
 		accepted: map[stream]map[uint64]struct{}{},
-		presses:  map[longan.DeviceID][]time.Time{},
+		presses:  map[longan.DeviceID][]press{},
 		seen:     map[alarmID]bool{},
 	}
 }
@@ -81,12 +82,19 @@ func (t *Tally) Alarms() int {
 	return t.stored
 }
 
-// Press notes that a panic button was pressed.
-func (t *Tally) Press(device longan.DeviceID, at time.Time) {
+// press is a press of a panic button.
+type press struct {
+	at       time.Time
+	linkDown bool
+}
+
+// Press notes that a panic button was pressed, and whether the city could hear
+// it at all.
+func (t *Tally) Press(device longan.DeviceID, at time.Time, linkDown bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.pressed++
-	t.presses[device] = append(t.presses[device], at)
+	t.presses[device] = append(t.presses[device], press{at, linkDown})
 }
 
 // Pressed returns how many presses of a device the city has not seen.
@@ -111,7 +119,12 @@ func (t *Tally) Seen(device longan.DeviceID, epoch string, seq uint64, typ strin
 	}
 	t.stored++
 	if p := t.presses[device]; len(p) > 0 {
-		t.latency = append(t.latency, at.Sub(p[0]))
+		took := at.Sub(p[0].at)
+		if p[0].linkDown {
+			t.late = append(t.late, took)
+		} else {
+			t.latency = append(t.latency, took)
+		}
 		t.presses[device] = p[1:]
 	}
 	return true
@@ -142,7 +155,8 @@ type Report struct {
 	Duplicated int          `json:"duplicated"`
 	OutOfOrder int          `json:"out_of_order"`
 	Alarms     int          `json:"alarms"`
-	AlarmMS    Milliseconds `json:"alarm_ms"`
+	AlarmMS    Milliseconds `json:"alarm_ms"`      // button to live feed, pressed with the link up
+	LateMS     Milliseconds `json:"late_alarm_ms"` // pressed with the link down
 	Presses    int          `json:"presses"`
 	Unseen     int          `json:"presses_unseen"`
 	Holes      int          `json:"holes"`
@@ -204,7 +218,7 @@ func (t *Tally) Close(r *Report, streams []cloud.StreamAudit) {
 	for _, p := range t.presses {
 		r.Unseen += len(p)
 	}
-	r.AlarmMS = distribution(t.latency)
+	r.AlarmMS, r.LateMS = distribution(t.latency), distribution(t.late)
 }
 
 func distribution(d []time.Duration) Milliseconds {

@@ -142,10 +142,8 @@ func (d *Demo) behind(ctx context.Context) (int, error) {
 			Device  longan.DeviceID
 			Streams []struct {
 				Epoch string
-				Lanes []struct {
-					Lane  string
-					Acked uint64
-				}
+				Lane  string
+				Acked uint64
 			}
 		}
 	}
@@ -155,9 +153,7 @@ func (d *Demo) behind(ctx context.Context) (int, error) {
 	acked := map[stream]uint64{}
 	for _, c := range page.Centers {
 		for _, s := range c.Streams {
-			for _, l := range s.Lanes {
-				acked[stream{c.Device, s.Epoch, l.Lane}] = l.Acked
-			}
+			acked[stream{c.Device, s.Epoch, s.Lane}] = s.Acked
 		}
 	}
 	return d.tally.Behind(func(device longan.DeviceID, epoch, lane string) uint64 {

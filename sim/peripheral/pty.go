@@ -6,104 +6,196 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// PTY is a pseudo-terminal: the simulated device has the master, the agent
-// opens the slave by its path as it would a UART. A PTY ignores baud rate and
-// parity.
+// PTY is a pseudo-terminal: the agent opens Path as its UART, and a simulated
+// device serves the PTY itself. It has no baud rate and no parity.
+//
+// The far side is kept open, so what the agent does with its own descriptor,
+// like restarting, never looks like an unplug to the device.
 type PTY struct {
+	link string
+
 	mu     sync.Mutex
-	closed bool
-	master *os.File
-	slave  *os.File // kept open, or the master fails with EIO between two agents
+	master *os.File // nil while unplugged
+	slave  *os.File
 	path   string
 }
 
 // OpenPTY makes a pseudo-terminal in raw mode.
-func OpenPTY() (*PTY, error) {
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, fmt.Errorf("open pseudo-terminal: %w", err)
+func OpenPTY() (*PTY, error) { return OpenPTYAt("") }
+
+// OpenPTYAt makes a pseudo-terminal in raw mode and a symbolic link to its
+// device file, replacing a symbolic link of that name. The link's name stays the
+// same through Replug.
+func OpenPTYAt(link string) (*PTY, error) {
+	p := &PTY{link: link}
+	if err := p.Replug(); err != nil {
+		return nil, err
 	}
-	path, err := unlock(master)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open pseudo-terminal: %w", err), master.Close())
-	}
-	slave, err := os.OpenFile(path, os.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open pseudo-terminal: %w", err), master.Close())
-	}
-	if err := makeRaw(slave); err != nil {
-		return nil, errors.Join(fmt.Errorf("set pseudo-terminal raw: %w", err), slave.Close(), master.Close())
-	}
-	return &PTY{master: master, slave: slave, path: path}, nil
+	return p, nil
 }
 
-// control runs f on the file's descriptor without making it blocking, as
-// File.Fd would.
-func control(file *os.File, f func(fd int) error) error {
-	conn, err := file.SyscallConn()
-	if err != nil {
-		return err
+// Path is what the agent opens: the link, or the device file without one.
+func (p *PTY) Path() string {
+	if p.link != "" {
+		return p.link
 	}
-	var inner error
-	if err := conn.Control(func(fd uintptr) { inner = f(int(fd)) }); err != nil {
-		return err
-	}
-	return inner
-}
-
-// unlock makes the slave usable and returns its path.
-func unlock(master *os.File) (path string, err error) {
-	err = control(master, func(fd int) error {
-		if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
-			return err
-		}
-		n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
-		path = "/dev/pts/" + strconv.Itoa(n)
-		return err
-	})
-	return path, err
-}
-
-// makeRaw stops the terminal from changing any byte.
-func makeRaw(slave *os.File) error {
-	return control(slave, func(fd int) error {
-		t, err := unix.IoctlGetTermios(fd, unix.TCGETS)
-		if err != nil {
-			return err
-		}
-		t.Iflag, t.Oflag, t.Lflag = 0, 0, 0
-		t.Cflag = t.Cflag&^(unix.CSIZE|unix.PARENB) | unix.CS8 | unix.CREAD | unix.CLOCAL
-		t.Cc[unix.VMIN], t.Cc[unix.VTIME] = 1, 0
-		return unix.IoctlSetTermios(fd, unix.TCSETS, t)
-	})
-}
-
-// Path returns the slave's path, what a site file names as the UART.
-func (p *PTY) Path() string { return p.path }
-
-// Close unplugs the device: whoever has the slave open sees it at once.
-func (p *PTY) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed {
-		return nil
-	}
-	p.closed = true
-	return errors.Join(p.slave.Close(), p.master.Close())
+	return p.path
 }
 
-// Read reads what the agent wrote.
-func (p *PTY) Read(b []byte) (int, error) { return p.master.Read(b) }
+// Unplug ends the pair: the agent sees its port hung up and the link gone, and
+// the device's Read and Write fail.
+func (p *PTY) Unplug() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.master == nil {
+		return nil
+	}
+	var err error
+	if p.link != "" {
+		err = os.Remove(p.link)
+	}
+	err = errors.Join(err, p.slave.Close(), p.master.Close())
+	p.master, p.slave, p.path = nil, nil, ""
+	return err
+}
 
-// Write writes what the agent reads.
-func (p *PTY) Write(b []byte) (int, error) { return p.master.Write(b) }
+// Replug makes a new pair behind the same link, after Unplug if need be. The
+// device is to be served anew.
+func (p *PTY) Replug() error {
+	if err := p.Unplug(); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	master, slave, err := openPair()
+	if err != nil {
+		return fmt.Errorf("open pseudo-terminal: %w", err)
+	}
+	if p.link != "" {
+		if err := relink(slave.Name(), p.link); err != nil {
+			return errors.Join(err, slave.Close(), master.Close())
+		}
+	}
+	p.master, p.slave, p.path = master, slave, slave.Name()
+	return nil
+}
 
-// SetReadDeadline bounds Read.
-func (p *PTY) SetReadDeadline(t time.Time) error { return p.master.SetReadDeadline(t) }
+// relink puts a symbolic link in place of one, but not of anything else.
+func relink(target, link string) error {
+	if info, err := os.Lstat(link); err == nil && info.Mode()&os.ModeSymlink == 0 {
+		return fmt.Errorf("link %s: there is a file of that name; remove it or choose another name", link)
+	}
+	next := link + ".new"
+	if err := os.Remove(next); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := os.Symlink(target, next); err != nil {
+		return err
+	}
+	return os.Rename(next, link)
+}
+
+// Close is Unplug, for io.Closer.
+func (p *PTY) Close() error { return p.Unplug() }
+
+// Read reads what the agent sent. Close, Unplug and Replug unblock it with
+// os.ErrClosed.
+func (p *PTY) Read(b []byte) (int, error) {
+	f, err := p.file()
+	if err != nil {
+		return 0, err
+	}
+	return f.Read(b)
+}
+
+// Write sends to the agent. It waits while the terminal's buffer, 4 KiB, is full.
+func (p *PTY) Write(b []byte) (int, error) {
+	f, err := p.file()
+	if err != nil {
+		return 0, err
+	}
+	return f.Write(b)
+}
+
+// SetReadDeadline sets when Read gives up with os.ErrDeadlineExceeded.
+func (p *PTY) SetReadDeadline(t time.Time) error {
+	f, err := p.file()
+	if err != nil {
+		return err
+	}
+	return f.SetReadDeadline(t)
+}
+
+// SetWriteDeadline sets when Write gives up with os.ErrDeadlineExceeded.
+func (p *PTY) SetWriteDeadline(t time.Time) error {
+	f, err := p.file()
+	if err != nil {
+		return err
+	}
+	return f.SetWriteDeadline(t)
+}
+
+func (p *PTY) file() (*os.File, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.master == nil {
+		return nil, os.ErrClosed
+	}
+	return p.master, nil
+}
+
+var _ Port = (*PTY)(nil)
+
+// openPair opens both sides; pty(7). The descriptors do not block, so that the
+// runtime waits for them and closing unblocks.
+func openPair() (master, slave *os.File, err error) {
+	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open /dev/ptmx: %w", err)
+	}
+	master = os.NewFile(uintptr(fd), "/dev/ptmx")
+	defer func() {
+		if err != nil {
+			master.Close()
+		}
+	}()
+	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
+		return nil, nil, fmt.Errorf("unlock: %w", err)
+	}
+	n, err := unix.IoctlGetUint32(fd, unix.TIOCGPTN)
+	if err != nil {
+		return nil, nil, fmt.Errorf("number: %w", err)
+	}
+	path := fmt.Sprintf("/dev/pts/%d", n)
+	fd, err = unix.Open(path, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	if err := setRaw(fd); err != nil {
+		unix.Close(fd)
+		return nil, nil, fmt.Errorf("set %s raw: %w", path, err)
+	}
+	return master, os.NewFile(uintptr(fd), path), nil
+}
+
+// setRaw is cfmakeraw of termios(3).
+func setRaw(fd int) error {
+	t, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	if err != nil {
+		return err
+	}
+	t.Iflag &^= unix.IGNBRK | unix.BRKINT | unix.PARMRK | unix.ISTRIP | unix.INLCR | unix.IGNCR | unix.ICRNL | unix.IXON
+	t.Oflag &^= unix.OPOST
+	t.Lflag &^= unix.ECHO | unix.ECHONL | unix.ICANON | unix.ISIG | unix.IEXTEN
+	t.Cflag = t.Cflag&^(unix.CSIZE|unix.PARENB) | unix.CS8
+	t.Cc[unix.VMIN], t.Cc[unix.VTIME] = 1, 0
+	return unix.IoctlSetTermios(fd, unix.TCSETS, t)
+}

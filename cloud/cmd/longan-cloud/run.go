@@ -80,7 +80,7 @@ no password file, so this does not start. Set a password for every board, then a
 // returns an error.
 func (o *options) config(log *slog.Logger) (cfg cloud.Config, err error) {
 	cfg = cloud.Config{
-		StorePath: filepath.Join(o.data, "city.db"), PasswordFile: o.passwords, InsecureDemo: o.demo,
+		StorePath: filepath.Join(o.data, cloud.StoreName), PasswordFile: o.passwords, InsecureDemo: o.demo,
 		Broker: o.broker, Log: log,
 	}
 	if o.county != "" {

@@ -59,6 +59,7 @@ func demo(args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program where it is
 	report, err := d.Run(ctx)
 	if err != nil {
 		fmt.Fprintln(stderr, "longan-sim:", err)
