@@ -69,6 +69,7 @@ const (
 	stallTimeout   = 60 * time.Second // without any progress, until the session is given up
 	backoffFirst   = time.Second
 	backoffMost    = 60 * time.Second
+	backoffAlarm   = 5 * time.Second // the bound while an alarm waits
 	stableAfter    = time.Minute // a session this long resets the backoff
 )
 
@@ -109,13 +110,42 @@ func (u *Uplink) Run(ctx context.Context) error {
 		if time.Since(start) > stableAfter {
 			bound = backoffFirst
 		}
-		wait := mathrand.N(bound) // full jitter
+		most := bound
+		if u.cfg.Lane(longan.Alarm).Backlog() > 0 {
+			most = min(bound, backoffAlarm)
+		}
+		wait := mathrand.N(most) // full jitter
 		bound = min(2*bound, backoffMost)
-		u.cfg.Log.Warn("no link to the city", "broker", redact(broker), "err", err, "retry_in", wait.Round(time.Millisecond))
+		u.cfg.Log.Warn("no link to the city", "broker", redact(broker), "err", err, "retry_in", wait.Round(time.Millisecond).String())
+		if err := u.pause(ctx, wait); err != nil {
+			return err
+		}
+	}
+}
+
+// pause waits between two sessions. An alarm that is accepted meanwhile cuts it
+// short: the link may be back, and somebody needs help.
+func (u *Uplink) pause(ctx context.Context, wait time.Duration) error {
+	before := u.cfg.Lane(longan.Alarm).Last
+	soonest := time.After(min(wait, backoffFirst)) // a chattering alarm must not hammer the broker
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	var changed <-chan struct{} // nil until soonest
+	for {
 		select {
-		case <-time.After(wait):
+		case <-soonest:
+			soonest = nil
+		case <-changed:
+		case <-timer.C:
+			return nil
 		case <-ctx.Done():
 			return ctx.Err()
+		}
+		if soonest == nil {
+			changed = u.cfg.Changed() // before the look, or an alarm could slip between
+			if u.cfg.Lane(longan.Alarm).Last > before {
+				return nil
+			}
 		}
 	}
 }

@@ -254,6 +254,33 @@ func TestReconnectingIsSpreadAndBounded(t *testing.T) {
 	})
 }
 
+func TestAnAlarmCutsTheBackoffShort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, q := newCity(t), newMemQueue()
+		c.refuse = true
+		runUplink(t, c, q, nil, func() {
+			time.Sleep(time.Hour) // the bound is reached
+			tries := func() (n int) {
+				c.get(func() { n = c.dials; c.dials = 0 })
+				return n
+			}
+			tries()
+			q.add(longan.Alarm, 1)
+			time.Sleep(backoffFirst + 10*time.Millisecond)
+			if tries() == 0 {
+				t.Error("no try within a second of an alarm")
+			}
+			time.Sleep(10 * time.Minute)
+			// On average a try every 2.5 s while the alarm waits.
+			if n := tries(); n < 120 || n > 600 {
+				t.Errorf("%d tries in ten minutes with an alarm waiting", n)
+			}
+			q.add(longan.State, 1) // a door is no reason
+			time.Sleep(time.Second)
+		})
+	})
+}
+
 func TestAckOfAnotherSpoolIsIgnored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, q := newCity(t), newMemQueue()
