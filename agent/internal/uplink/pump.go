@@ -15,8 +15,9 @@ var errStalled = errors.New("the city acknowledges nothing")
 // statusEvery bounds how often a full status is sent when points change.
 const statusEvery = time.Second
 
-// fullEvery is how often the retained full status is renewed.
-const fullEvery = 5 * time.Minute
+// fullEvery is how often the full status is renewed: heartbeats carry no points,
+// so it also bounds how old the ages of readings look at the city.
+const fullEvery = time.Minute
 
 // pump is the session's loop. Status first, so that the city sees the present
 // before the past; then batches as the window allows.
