@@ -151,8 +151,8 @@ func (in *Ingest) store(ctx context.Context, group []*longan.Batch) error {
 			continue
 		}
 		told[k] = true
-		in.acks.put(k, ackedLanes(r.Lanes))
 		in.cfg.View.ApplyStreams(r.Device, r.Epoch, Streams(r.Lanes))
+		in.acks.put(k, ackedLanes(r.Lanes))
 	}
 	return nil
 }

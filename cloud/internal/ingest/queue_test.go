@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/longan-edge/longan"
@@ -63,16 +64,16 @@ func TestAcksReplaceEachOther(t *testing.T) {
 		b.put(ackKey{mawei, "e1"}, map[longan.Lane]uint64{longan.State: n})
 		b.put(ackKey{mawei, "e2"}, map[longan.Lane]uint64{longan.State: 10 + n})
 	}
-	got := ""
+	var got strings.Builder
 	for {
 		k, lanes, ok := b.take()
 		if !ok {
 			break
 		}
-		got += fmt.Sprint(k.epoch, lanes, " ")
+		fmt.Fprint(&got, k.epoch, lanes, " ")
 	}
-	if want := "e1map[state:2] e2map[state:12] "; got != want {
-		t.Errorf("got %q, want %q", got, want)
+	if want := "e1map[state:2] e2map[state:12] "; got.String() != want {
+		t.Errorf("got %q, want %q", got.String(), want)
 	}
 	for i := range maxAcks + 10 {
 		b.put(ackKey{mawei, fmt.Sprint(i)}, nil)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -44,7 +45,7 @@ func event(b *longan.Batch, seq uint64) longan.Event {
 		Device: b.Device, Epoch: b.Epoch, Lane: b.Lane, Seq: seq,
 		Type: longan.DoorOpened, Point: "front-door", Time: noon.Add(time.Duration(seq) * time.Second),
 		Clock: longan.ClockNTP, Boot: "b1", Mono: time.Duration(seq) * time.Millisecond,
-		Data: []byte(fmt.Sprintf(`{"note":"第 %d 次"}`, seq)), Extra: longan.Extra{"later": []byte(`[1, 2]`)},
+		Data: fmt.Appendf(nil, `{"note":"第 %d 次"}`, seq), Extra: longan.Extra{"later": []byte(`[1, 2]`)},
 	}
 }
 
@@ -160,14 +161,14 @@ func ranges(t *testing.T, s *Store, device longan.DeviceID) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := ""
+	var out strings.Builder
 	for i, h := range holes {
 		if i > 0 {
-			out += " "
+			out.WriteString(" ")
 		}
-		out += fmt.Sprintf("%d-%d", h.From, h.To)
+		fmt.Fprintf(&out, "%d-%d", h.From, h.To)
 	}
-	return out
+	return out.String()
 }
 
 func TestIngestManyStreamsInOneCall(t *testing.T) {
@@ -212,12 +213,13 @@ func TestProgressTellsWhatIsMissing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, lanes := range [][]Progress{r.Lanes, again} {
-		got := fmt.Sprint(len(lanes), lanes[0].Lane, lanes[0].Holes)
+		var got strings.Builder
+		fmt.Fprint(&got, len(lanes), lanes[0].Lane, lanes[0].Holes)
 		for _, h := range lanes[1].Holes {
-			got += fmt.Sprintf(" %d-%d %s", h.From, h.To, h.Reason)
+			fmt.Fprintf(&got, " %d-%d %s", h.From, h.To, h.Reason)
 		}
-		if want := "2 alarm [] 2-2 not-kept 3-4 awaited"; got != want {
-			t.Errorf("progress %q, want %q", got, want)
+		if want := "2 alarm [] 2-2 not-kept 3-4 awaited"; got.String() != want {
+			t.Errorf("progress %q, want %q", got.String(), want)
 		}
 	}
 }
