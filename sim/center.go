@@ -80,7 +80,7 @@ func (d *Demo) newCenter(t longan.Township, agent, broker string) (*center, erro
 func (c *center) siteFile(t longan.Township) []byte {
 	return fmt.Appendf(nil, `[center]
 device = %q
-name = "%s%s综治中心"
+name = "%s综治中心"
 
 [board]
 profile = "generic-linux"
@@ -125,7 +125,7 @@ driver = "escpos"
 port = "RS232-1"
 baud = 9600
 poll = "500ms"
-`, c.device, t.CountyName, t.Name, c.ptys[0].Path(), c.ptys[1].Path(), c.link.Addr())
+`, c.device, t.Name, c.ptys[0].Path(), c.ptys[1].Path(), c.link.Addr())
 }
 
 // run runs the hardware, the link and the agent until ctx ends.

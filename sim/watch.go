@@ -19,6 +19,7 @@ import (
 // alarm is an alarm as the city's live feed tells it.
 type alarm struct {
 	Device longan.DeviceID
+	County string
 	Center string
 	Epoch  string
 	Seq    uint64
@@ -92,9 +93,9 @@ func (d *Demo) seeAlarm(a alarm, at time.Time) {
 	}
 	switch a.Type {
 	case longan.AlarmRaised:
-		d.say("  ▲ 报警 / alarm: %s %s%s", a.Center, a.Label, late)
+		d.say("  ▲ 报警 / alarm: %s%s %s%s", a.County, a.Center, a.Label, late)
 	case longan.AlarmRestored:
-		d.say("  ▽ 解除 / restored: %s %s%s", a.Center, a.Label, late)
+		d.say("  ▽ 解除 / restored: %s%s %s%s", a.County, a.Center, a.Label, late)
 	}
 }
 
