@@ -154,6 +154,10 @@ func TestStates(t *testing.T) {
 			"cover=unknown error=unknown offline=unknown near=normal out=normal"},
 		{"noise before the answer", map[int]string{1: "00 ff 12", 2: "11 13 12", 3: "93 12", 4: "10 00 00 0f 7e"},
 			"cover=normal error=normal offline=normal near=active out=active"},
+		{"flow control is no noise", map[int]string{1: "13 11 13 11 12 13", 2: "12", 3: "12", 4: "12"},
+			"cover=normal error=normal offline=normal near=normal out=normal"},
+		{"answers that drown in noise", map[int]string{1: "00 ff 00 1a", 2: "16 00 ff 00", 3: "1a 32 52 12", 4: "12"},
+			"cover=unknown error=unknown offline=unknown near=normal out=normal"},
 		{"wrong fixed bits", map[int]string{1: "92", 2: "02", 3: "13", 4: "12"},
 			"cover=unknown error=unknown offline=unknown near=normal out=normal"},
 	} {
@@ -241,6 +245,31 @@ func TestLateAnswersAreDropped(t *testing.T) {
 			t.Errorf("got %s, want %s", got, want)
 		}
 	})
+}
+
+// Where there is noise, an answer that the printer does not repeat is none.
+func TestNoisyAnswerHasToBeRepeated(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		answers []byte // to the first request and to the second
+		want    string
+	}{
+		{"same", []byte{0x1a, 0x1a}, "offline=active"},
+		{"other", []byte{0x1a, 0x12}, "offline=unknown"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var ports porttest.Ports
+				ask := porttest.Expect(dle, eot, 1)
+				ports.Script(uart, ask, porttest.Reply(0xff, test.answers[0]), ask, porttest.Reply(test.answers[1]))
+				b := start(t, &ports, map[Signal]string{Offline: "offline"})
+				time.Sleep(time.Second)
+				if got := b.states(); got != test.want {
+					t.Errorf("got %s, want %s", got, test.want)
+				}
+			})
+		})
+	}
 }
 
 func TestRequestNeverAnsweredIsRare(t *testing.T) {

@@ -19,8 +19,12 @@ type line struct {
 	classes classifier
 	owed    time.Time // until then the answer to a request that timed out may come
 
+	noise      int // bytes of the exchange that a printer has no reason to send
 	stray, asb uint64
 }
+
+// tolerable is how many bytes of noise an answer survives.
+const tolerable = 2
 
 // gapCharacters is the silence before a request, in characters of ten bits: an
 // automatic status that has begun is over.
@@ -34,25 +38,53 @@ func newLine(port drivers.Serial, baud int, timeout time.Duration) *line {
 // Why there is no answer to one request. Other errors are of the port.
 var (
 	errTimeout = errors.New("no answer")
-	// errBabble: in bytes that never end, one of sixteen looks like an answer.
-	errBabble = errors.New("the line is never silent; check baud rate and wiring")
+	errBabble  = errors.New("the line is never silent; check baud rate and wiring")
+	errNoise   = errors.New("the answers drown in noise; check baud rate and wiring")
 )
 
-// ask sends DLE EOT n and returns the answer.
+// ask sends DLE EOT n and returns the answer. One byte of noise in sixteen looks
+// like an answer, so where there was noise the printer has to say it twice.
 func (l *line) ask(n int) (byte, error) {
+	b, noisy, err := l.once(n)
+	if err != nil || !noisy {
+		return b, err
+	}
+	again, _, err := l.once(n)
+	if err == nil && again != b {
+		err = errNoise
+	}
+	return again, err
+}
+
+// once asks one time. The answer is noisy if anything came with it that a
+// printer has no reason to send, and errNoise if that was a lot.
+func (l *line) once(n int) (b byte, noisy bool, err error) {
+	l.noise = 0
 	if err := l.settle(); err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	deadline := time.Now().Add(l.timeout)
 	if err := l.port.SetWriteDeadline(deadline); err != nil {
-		return 0, broken(err)
+		return 0, false, broken(err)
 	}
 	if _, err := l.port.Write([]byte{dle, eot, byte(n)}); errors.Is(err, os.ErrDeadlineExceeded) {
-		return 0, errTimeout
+		return 0, false, errTimeout
 	} else if err != nil {
-		return 0, broken(err)
+		return 0, false, broken(err)
 	}
-	return l.listen(deadline)
+	b, err = l.listen(deadline)
+	if err != nil {
+		return 0, false, err
+	}
+	surplus, err := l.read(time.Now().Add(l.gap))
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		return 0, false, err
+	}
+	l.noise += len(surplus)
+	if l.noise > tolerable {
+		return 0, false, errNoise
+	}
+	return b, l.noise > 0, nil
 }
 
 // settle drops what comes until the line is silent and no answer is owed.
@@ -82,6 +114,7 @@ func (l *line) listen(deadline time.Time) (byte, error) {
 		answers, err := l.read(deadline)
 		switch {
 		case len(answers) > 0:
+			l.noise += len(answers) - 1
 			return answers[0], nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			l.owed = time.Now().Add(l.timeout)
@@ -108,6 +141,9 @@ func (l *line) read(deadline time.Time) (answers []byte, err error) {
 			l.asb++
 		default:
 			l.stray++
+			if b != xon && b != xoff {
+				l.noise++
+			}
 		}
 	}
 	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {

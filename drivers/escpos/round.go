@@ -57,7 +57,8 @@ type answer struct {
 // poll asks each n once. It fails when the port does, and with ErrSilent when
 // the printer has been silent for too long.
 func (r *round) poll(ctx context.Context) error {
-	alive, babble := false, false
+	var noise error
+	alive := false
 	for n := range r.answers {
 		r.answers[n].now = false
 		alive = alive || r.answers[n].ever
@@ -75,9 +76,11 @@ func (r *round) poll(ctx context.Context) error {
 		switch {
 		case err == nil:
 			*a = answer{ever: true, now: true, value: b}
-		case errors.Is(err, errTimeout), errors.Is(err, errBabble):
+		case errors.Is(err, errTimeout):
 			a.missed++
-			babble = babble || errors.Is(err, errBabble)
+		case errors.Is(err, errBabble), errors.Is(err, errNoise):
+			a.missed++
+			noise = err
 		default:
 			return err
 		}
@@ -85,8 +88,8 @@ func (r *round) poll(ctx context.Context) error {
 	}
 	r.polls++
 	switch {
-	case silent && babble:
-		return errBabble
+	case silent && noise != nil:
+		return noise
 	case silent:
 		return fmt.Errorf("no answer to DLE EOT for %d polls: %w", misses, drivers.ErrSilent)
 	}

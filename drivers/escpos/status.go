@@ -23,6 +23,9 @@ const (
 const (
 	dle = 0x10
 	eot = 0x04
+	// Flow control, which comes at any time.
+	xon  = 0x11
+	xoff = 0x13
 	// kinds is how many n are asked: 1 printer, 2 offline cause, 3 error
 	// cause, 4 paper sensors.
 	kinds = 4

@@ -137,11 +137,13 @@ func TestModuleCoils(t *testing.T) {
 			{"02 05 00 01 00 00", "0111"},
 		} {
 			talk(t, conn, frame(t, step.request), time.Second)
-			got := ""
-			for n := 1; n <= 4; n++ {
-				got += map[bool]string{true: "1", false: "0"}[m.Coil(n)]
+			got := []byte("0000")
+			for i := range got {
+				if m.Coil(i + 1) {
+					got[i] = '1'
+				}
 			}
-			if got != step.want {
+			if string(got) != step.want {
 				t.Errorf("after %s: got %s, want %s", step.request, got, step.want)
 			}
 		}
