@@ -4,10 +4,8 @@ package peripheral
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -15,10 +13,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/longan-edge/longan/drivers"
 	"github.com/longan-edge/longan/drivers/escpos"
+	"github.com/longan-edge/longan/drivers/hw"
 	"github.com/longan-edge/longan/drivers/modbus"
 )
 
@@ -42,15 +39,13 @@ func (p pipes) Serial(context.Context, string, drivers.SerialMode) (drivers.Seri
 	return near, nil
 }
 
-// files opens device files as they are: the pseudo-terminals are raw already.
-type files struct{ drivers.Ports }
-
-func (files) Serial(_ context.Context, name string, _ drivers.SerialMode) (drivers.Serial, error) {
-	f, err := os.OpenFile(name, os.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
-	if errors.Is(err, os.ErrNotExist) {
-		err = fmt.Errorf("open %s: %w", name, drivers.ErrNoPort)
+// board returns the ports that a real board has.
+func board(t *testing.T) drivers.Ports {
+	ports, err := hw.New(hw.Options{})
+	if err != nil {
+		t.Fatal(err)
 	}
-	return f, err
+	return ports
 }
 
 // watch runs a driver again and again, as the supervisor does, and keeps the
@@ -201,14 +196,14 @@ func onPTY(t *testing.T, d device) *PTY {
 func TestModuleAndDriverOnAPTY(t *testing.T) {
 	m := NewModule(ModuleConfig{Address: 1, Inputs: 8, Coils: 4})
 	pty := onPTY(t, m)
-	moduleHistory(t, m, modbus.New(files{}, pty.Path(), moduleConfig()))
+	moduleHistory(t, m, modbus.New(board(t), pty.Path(), moduleConfig()))
 }
 
 func TestUnplugAndReplug(t *testing.T) {
 	m := NewModule(ModuleConfig{Address: 1, Inputs: 8, Coils: 4})
 	m.SetInput(1, true)
 	pty := onPTY(t, m)
-	w := run(t, modbus.New(files{}, pty.Path(), moduleConfig()))
+	w := run(t, modbus.New(board(t), pty.Path(), moduleConfig()))
 	for range 3 {
 		w.await(t, "plugged", atRest)
 		if err := pty.Unplug(); err != nil {
@@ -269,5 +264,5 @@ func TestPrinterAndDriverOnAPipe(t *testing.T) {
 func TestPrinterAndDriverOnAPTY(t *testing.T) {
 	p := NewPrinter()
 	pty := onPTY(t, p)
-	printerHistory(t, p, escpos.New(files{}, pty.Path(), printerConfig()))
+	printerHistory(t, p, escpos.New(board(t), pty.Path(), printerConfig()))
 }
