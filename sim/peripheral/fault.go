@@ -42,6 +42,8 @@ type faults struct {
 	left  int // answers until the fault is over; 0 is until SetFault
 	delay time.Duration
 	noise *rand.Rand
+
+	changed chan struct{} // closed when the fault is set
 }
 
 // defaultDelay is later than any driver waits.
@@ -61,6 +63,10 @@ func (f *faults) set(fault Fault, left int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.fault, f.left = fault, left
+	if f.changed != nil {
+		close(f.changed)
+		f.changed = nil
+	}
 }
 
 // SetDelay says how late the answers of a Late device are; a second by default.
@@ -110,20 +116,41 @@ func (f *faults) reply(ctx context.Context, w io.Writer, answer []byte) error {
 	return err
 }
 
-// babble sends noise while the device babbles, until ctx ends.
+// babble sends noise while the device babbles, until ctx ends. Otherwise it
+// sleeps: a tick that finds nothing to do would cost a simulated day its speed.
 func (f *faults) babble(ctx context.Context, w io.Writer) {
-	ticker := time.NewTicker(babbleEvery)
-	defer ticker.Stop()
 	for {
+		babbling, changed := f.babbling()
+		if !babbling {
+			select {
+			case <-ctx.Done():
+				return
+			case <-changed:
+			}
+			continue
+		}
+		timer := time.NewTimer(babbleEvery)
 		select {
 		case <-ctx.Done():
+			timer.Stop()
 			return
-		case <-ticker.C:
-			if _, err := w.Write(f.lump()); err != nil {
-				return
-			}
+		case <-timer.C:
+		}
+		if _, err := w.Write(f.lump()); err != nil {
+			return
 		}
 	}
+}
+
+// babbling reports whether the device babbles, and what is closed when it may
+// begin to.
+func (f *faults) babbling() (bool, <-chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.changed == nil {
+		f.changed = make(chan struct{})
+	}
+	return f.fault == Babbling, f.changed
 }
 
 // lump returns some noise, the same in every run of a program, or nothing.
