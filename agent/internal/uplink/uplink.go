@@ -35,11 +35,10 @@ import (
 // Queue is what the uplink needs of a spool. It exists so that tests can send
 // from memory.
 type Queue interface {
-	// Epoch is the one that is being written.
 	Epoch() string
-	// Streams are those with something to send, in the order they are to be sent.
-	Streams() []spool.Stream
-	// Changed is closed when there is more to send.
+	Lane(longan.Lane) spool.LaneStats
+	Read(lane longan.Lane, from uint64, events, size int) ([]spool.Record, error)
+	Free(lane longan.Lane, seq uint64)
 	Changed() <-chan struct{}
 }
 
@@ -112,7 +111,7 @@ func (u *Uplink) Run(ctx context.Context) error {
 			bound = backoffFirst
 		}
 		most := bound
-		if u.alarms() > 0 {
+		if u.cfg.Lane(longan.Alarm).Backlog() > 0 {
 			most = min(bound, backoffAlarm)
 		}
 		wait := mathrand.N(most) // full jitter
@@ -127,7 +126,7 @@ func (u *Uplink) Run(ctx context.Context) error {
 // pause waits between two sessions. An alarm that is accepted meanwhile cuts it
 // short: the link may be back, and somebody needs help.
 func (u *Uplink) pause(ctx context.Context, wait time.Duration) error {
-	before := u.alarms()
+	before := u.cfg.Lane(longan.Alarm).Last
 	soonest := time.After(min(wait, backoffFirst)) // a chattering alarm must not hammer the broker
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -144,19 +143,11 @@ func (u *Uplink) pause(ctx context.Context, wait time.Duration) error {
 		}
 		if soonest == nil {
 			changed = u.cfg.Changed() // before the look, or an alarm could slip between
-			if u.alarms() > before {
+			if u.cfg.Lane(longan.Alarm).Last > before {
 				return nil
 			}
 		}
 	}
-}
-
-// alarms returns the number of alarms that the city has not acknowledged.
-func (u *Uplink) alarms() (n uint64) {
-	for _, st := range u.cfg.Streams() {
-		n += st.Lane(longan.Alarm).Backlog()
-	}
-	return n
 }
 
 // redact returns a broker's URL without a password, for the log.
