@@ -22,6 +22,16 @@ const (
 	PeripheralFault    = "peripheral.fault"    // state lane; point is the peripheral, data.error says why
 	PeripheralRestored = "peripheral.restored" // state lane
 	AgentStarted       = "agent.started"       // state lane; data.version
+	// SpoolGap stands in a lane for events that the board had accepted and then
+	// lost: data.from to data.to, which is the event's own Seq, data.count of
+	// them, data.reason "full" or "damaged". The city shows the hole and passes it.
+	SpoolGap = "spool.gap" // the lane that lost them; data.lane
+	// SpoolRecovered is the first event of an epoch that begins because the spool's
+	// file was lost or damaged: data.reason, data.epochs with what was salvaged and
+	// lost of each, data.exact when nothing else can have been.
+	SpoolRecovered = "spool.recovered" // state lane
+	DeviceFault    = "device.fault"    // state lane; data.cause is what of the board is wrong, data.error says why
+	DeviceRestored = "device.restored" // state lane; data.cause
 )
 
 // Clock qualities: where the wall time of an event came from, worst first.

@@ -115,6 +115,11 @@ func eventMessages() []message {
 		eventMessage("peripheral-fault", testEvent(8, PeripheralFault, "io-module", `{"error":"peripheral is silent"}`)),
 		eventMessage("peripheral-restored", testEvent(9, PeripheralRestored, "io-module", "")),
 		eventMessage("agent-started", testEvent(10, AgentStarted, "", `{"version":"v0.1.0"}`)),
+		eventMessage("spool-gap", testEvent(900, SpoolGap, "", `{"lane":"state","from":12,"to":900,"count":889,"reason":"full"}`)),
+		eventMessage("spool-recovered", testEvent(1, SpoolRecovered, "",
+			`{"reason":"damaged","exact":false,"epochs":[{"epoch":"9f86d081884c7d65","lanes":{"state":{"last":120,"salvaged":17,"lost":3}}}]}`)),
+		eventMessage("device-fault", testEvent(12, DeviceFault, "", `{"cause":"disk","error":"no space left on device"}`)),
+		eventMessage("device-restored", testEvent(13, DeviceRestored, "", `{"cause":"disk"}`)),
 	}
 }
 

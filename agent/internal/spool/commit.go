@@ -1,10 +1,10 @@
 package spool
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
+	"runtime"
+	"runtime/debug"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -13,184 +13,375 @@ import (
 	"github.com/longan-edge/longan"
 )
 
-// request is one Append on its way to the committer.
-type request struct {
-	entries []Entry
-	done    chan error // receives exactly one value
-}
-
 // maxGroup bounds the requests of one commit, so that a flood does not make the
 // first of them wait for the last.
 const maxGroup = 512
 
-// commitLoop is the only writer. It commits at once what is there; what arrives
-// while a commit is under way forms the next group, so the group grows with the
-// load and a lone alarm never waits.
+// When the committer has nothing to do.
+const (
+	idleAfter    = 30 * time.Second // until what could ride along gets a commit of its own
+	retryAfter   = 5 * time.Second  // until a disk in trouble is tried again
+	flushAtLeast = 256 << 10        // bytes to free, for a commit of their own
+	flushAtMost  = time.Hour        // until an ack gets one for itself
+)
+
+// writer is what the committer alone uses.
+type writer struct {
+	deflater
+	head       head
+	headStored bool   // this run's head is in the file
+	ord        uint32 // attempts to commit in this run
+	suspect    bool   // an attempt failed, and may have left blocks behind Last
+	budget     int64  // at most Options.Budget: what the file has turned out to hold
+	zeroed     int64  // the file is written up to here
+	condemned  bool   // the file must be rebuilt
+	flushed    time.Time
+	tried      time.Time // when opening was last tried
+	text       [len(longan.Lanes)][]byte
+	notes      notes
+}
+
+// commitLoop is the only writer of the file.
 func (s *Spool) commitLoop() {
-	flush := time.NewTimer(flushAfter)
-	flush.Stop()
+	debug.SetPanicOnFault(true) // a file cut off under us is an error, not the end
+	s.w.flushed = time.Now()
+	idle := time.NewTimer(idleAfter)
+	defer idle.Stop()
 	for {
 		select {
-		case r := <-s.requests:
-			s.commit(s.gather(r))
-		case <-s.freed:
-			flush.Reset(flushAfter)
-		case <-flush.C:
-			s.flushAcks()
+		case <-s.wake:
+			s.mend()
+			s.hold()
+			if group := s.take(); len(group) > 0 {
+				s.commit(group)
+				s.keepUp()
+			}
+		case <-idle.C:
+			s.housekeep()
 		case <-s.quit:
-			s.flushAcks()
+			s.finish()
 			return
+		}
+		if s.Health().Err != nil {
+			idle.Reset(retryAfter)
+		} else {
+			idle.Reset(idleAfter)
 		}
 	}
 }
 
-// gather returns the request and all others that wait already.
-func (s *Spool) gather(first *request) []*request {
-	group := []*request{first}
-	for len(group) < maxGroup {
-		select {
-		case r := <-s.requests:
-			group = append(group, r)
-		default:
-			return group
+// mend heals a file that a reader found damaged.
+func (s *Spool) mend() {
+	s.mu.Lock()
+	damage := s.damage
+	s.mu.Unlock()
+	if damage != nil && s.db != nil {
+		s.heal(damage)
+	}
+}
+
+// hold waits for more requests while that pays.
+func (s *Spool) hold() {
+	s.mu.Lock()
+	n, flood := len(s.pending), s.pace.gap < pacedLeast
+	wait := s.pace.wait(time.Now())
+	s.mu.Unlock()
+	switch {
+	case n == 0:
+	case flood: // let those who were just answered come back
+		for range 8 {
+			runtime.Gosched()
+			s.mu.Lock()
+			more := len(s.pending) - n
+			s.mu.Unlock()
+			if more <= 0 {
+				return
+			}
+			n += more
 		}
+	case wait > 0:
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-s.urgent:
+		case <-s.quit:
+		}
+		timer.Stop()
+		s.mu.Lock()
+		s.pace.waited(len(s.pending) - n)
+		s.mu.Unlock()
+	}
+}
+
+// take returns the next group, in order of arrival.
+func (s *Spool) take() []*request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.urgent:
+	default:
+	}
+	group := s.pending
+	s.pending = nil
+	if len(group) > maxGroup {
+		s.pending = append(s.pending, group[maxGroup:]...)
+		group = group[:maxGroup:maxGroup]
+		signal(s.wake)
 	}
 	return group
 }
 
 // commit writes a group in one transaction and answers its requests.
 func (s *Spool) commit(group []*request) {
+	err := s.write(group)
 	s.mu.Lock()
-	lanes := s.lanes
-	s.mu.Unlock()
-
-	err := s.update(func(b *bolt.Bucket) error {
-		next := lanes // the function may run only once, but keep it pure
+	s.pace.committed(time.Now())
+	if err == nil {
 		for _, r := range group {
 			for _, e := range r.entries {
-				lane := &next[e.Event.Lane]
-				lane.Last++
-				e.Event.Epoch, e.Event.Seq = s.epoch, lane.Last
-				key := recordKey(e.Event.Lane, e.Event.Seq)
-				if err := b.Put(key, encodeRecord(key, e)); err != nil {
-					return err
-				}
+				s.leave(e)
 			}
 		}
-		if err := s.writeAcks(b, &next); err != nil {
-			return err
+		s.mu.Unlock()
+		for _, r := range group {
+			r.done <- nil
 		}
-		lanes = next
-		return nil
-	})
-	if err == nil {
-		s.accepted(group, &lanes)
-	}
-	for _, r := range group {
-		r.done <- err
-	}
-}
-
-// accepted takes over what a commit has made true.
-func (s *Spool) accepted(group []*request, lanes *[len(longan.Lanes)]LaneStats) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for l := range s.lanes {
-		s.lanes[l].Last, s.lanes[l].Freed = lanes[l].Last, lanes[l].Freed
-		// Acked may have moved on meanwhile; it is never behind.
-		s.lanes[l].Acked = max(s.lanes[l].Acked, lanes[l].Acked)
-	}
-	for _, r := range group {
-		for _, e := range r.entries {
-			if e.Key != "" {
-				s.states[e.Key] = e.State
-			}
-		}
-	}
-	close(s.changed)
-	s.changed = make(chan struct{})
-}
-
-// flushAcks writes acks that found no commit to ride along with.
-func (s *Spool) flushAcks() {
-	s.mu.Lock()
-	lanes, dirty := s.lanes, s.dirty
-	s.dirty = false
-	s.mu.Unlock()
-	if !dirty {
 		return
 	}
-	err := s.update(func(b *bolt.Bucket) error { return s.writeAcks(b, &lanes) })
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err != nil {
-		s.dirty = true
-		s.log.Warn("spool keeps acknowledged events longer", "err", err)
-	} else {
-		for l := range s.lanes {
-			s.lanes[l].Freed = lanes[l].Freed
-			s.dirty = s.dirty || lanes[l].Freed < min(lanes[l].Acked, max(lanes[l].Last, 1)-1)
+	answers := make([]error, len(group))
+	for i, r := range group {
+		if answers[i] = err; s.memory.keep(r) {
+			answers[i] = fmt.Errorf("%w: %w", ErrNotDurable, err)
+			for _, e := range r.entries {
+				s.leave(e)
+			}
+			s.tell()
 		}
 	}
-	if s.dirty { // what failed, or was too much for one commit
-		s.signalFreed()
+	s.health.InMemory = s.memory.len()
+	s.mu.Unlock()
+	for i, r := range group {
+		r.done <- answers[i]
 	}
 }
 
-// maxDeletes bounds the deletes of one commit: an ack for a week's backlog must
-// not make an alarm wait for a transaction of 100,000 deletes.
-const maxDeletes = 2000
-
-// writeAcks stores how far each lane is acknowledged, deletes what that frees
-// but the newest record, and keeps the states those records carried.
-func (s *Spool) writeAcks(b *bolt.Bucket, lanes *[len(longan.Lanes)]LaneStats) error {
-	for l := range lanes {
-		lane := &lanes[l]
-		upto := min(lane.Acked, max(lane.Last, 1)-1, lane.Freed+maxDeletes)
-		if stored := b.Get(ackedKey(longan.Lane(l))); lane.Acked > 0 && !slices.Equal(stored, seqBytes(lane.Acked)) {
-			if err := b.Put(ackedKey(longan.Lane(l)), seqBytes(lane.Acked)); err != nil {
-				return err
-			}
-		}
-		for seq := lane.Freed + 1; seq <= upto; seq++ {
-			if err := s.free(b, recordKey(longan.Lane(l), seq)); err != nil {
-				return err
-			}
-		}
-		lane.Freed = max(lane.Freed, upto)
+// leave keeps the state that an accepted event leaves behind. The caller holds mu.
+func (s *Spool) leave(e Entry) {
+	if e.Key != "" {
+		s.states[e.Key] = e.State
 	}
-	return nil
+	s.w.notes.saw(e.Event)
 }
 
-// free deletes one record and keeps the state it carried.
-func (s *Spool) free(b *bolt.Bucket, key []byte) error {
-	if r, err := decodeRecord(key, b.Get(key)); err == nil && r.key != "" {
-		if err := b.Put(stateKey(r.key), []byte{byte(r.state)}); err != nil {
+// write brings a group to disk: it opens the file when there was none, heals it
+// when it is damaged, and makes room when it is full.
+func (s *Spool) write(group []*request) error {
+	for range 8 {
+		if s.db == nil || s.db.IsReadOnly() {
+			if time.Since(s.w.tried) < retryAfter && !s.w.tried.IsZero() {
+				return s.Health().Err
+			}
+			if err := s.reopen(); err != nil {
+				return s.setTrouble(err)
+			}
+		}
+		err := s.update(func(t *txn) error { return t.write(group) })
+		switch {
+		case err == nil:
+			s.clearTrouble()
+			return nil
+		case errors.Is(err, errCorrupt):
+			s.heal(err)
+		case errors.Is(err, ErrFull):
+			if !s.makeRoom() {
+				s.setTrouble(err)
+				return err
+			}
+		default:
+			s.setTrouble(err)
 			return err
 		}
 	}
-	return b.Delete(key)
+	return s.setTrouble(fmt.Errorf("write spool: %w", ErrFull))
 }
 
-func seqBytes(seq uint64) []byte { return binary.BigEndian.AppendUint64(nil, seq) }
+// reopen opens the file that could not be opened for writing.
+func (s *Spool) reopen() error {
+	s.dbMu.Lock()
+	if s.db != nil {
+		if err := s.db.Close(); err != nil {
+			s.log.Warn("close read-only spool", "err", err)
+		}
+		s.db = nil
+	}
+	s.dbMu.Unlock()
+	return s.open()
+}
 
-// update runs f in a write transaction on the bucket and syncs it.
-func (s *Spool) update(f func(*bolt.Bucket) error) error {
-	err := s.db.Update(func(tx *bolt.Tx) error {
+// update runs f in a write transaction, syncs it, and takes over what it did.
+func (s *Spool) update(f func(*txn) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil { // bbolt on a damaged page
+			err = fmt.Errorf("write spool: %v: %w", p, errCorrupt)
+		}
+		if err != nil {
+			s.w.suspect = true
+		}
+	}()
+	s.w.ord++
+	s.opts.Failpoint(failCommitBefore)
+	start := time.Now()
+	var t *txn
+	var written int64
+	err = s.db.Update(func(tx *bolt.Tx) error {
 		b := tx.Bucket(bucketName())
 		if b == nil {
 			return fmt.Errorf("no bucket: %w", errCorrupt)
 		}
 		b.FillPercent = 0.95 // keys only grow, so pages need no room in the middle
-		return f(b)
+		t = s.begin(b)
+		tx.OnCommit(func() {
+			stats := tx.Stats()
+			written = stats.GetPageAlloc() + pageSize // and the meta page
+		})
+		return f(t)
 	})
-	if errors.Is(err, berrors.ErrMaxSizeReached) {
+	switch {
+	case errors.Is(err, berrors.ErrMaxSizeReached):
 		return fmt.Errorf("write spool: %w", ErrFull)
-	}
-	if err != nil {
+	case err != nil:
 		return fmt.Errorf("write spool: %w", err)
 	}
+	s.opts.Failpoint(failCommitAfter)
+	s.w.suspect, s.w.headStored = false, true
+	s.took(time.Since(start), written)
+	s.adopt(t)
 	return nil
+}
+
+// adopt takes over what a transaction has made true.
+func (s *Spool) adopt(t *txn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range t.streams { // Acked may have moved on meanwhile; it is never behind
+		if now := s.find(t.streams[i].epoch); now != nil {
+			for l := range now.lanes {
+				t.streams[i].lanes[l].Acked = max(t.streams[i].lanes[l].Acked, now.lanes[l].Acked)
+			}
+		}
+	}
+	if t.moved {
+		if st := t.find(s.memory.epoch); st != nil {
+			for l := range st.lanes {
+				st.lanes[l].Acked = max(st.lanes[l].Acked, s.memory.lanes[l].acked)
+			}
+		}
+		s.memory = memory{epoch: newEpoch()}
+		s.health.InMemory = 0
+	}
+	s.streams = t.streams
+	if t.added || t.moved {
+		s.tell()
+	}
+}
+
+// makeRoom gives events up because the file is full before the budget is. It
+// reports whether there was any to give up.
+func (s *Spool) makeRoom() bool {
+	var live, after int64
+	err := s.update(func(t *txn) error {
+		live = t.bytes()
+		s.w.budget = min(s.w.budget, live/8*7)
+		err := t.acks()
+		if err == nil {
+			err = t.evict()
+		}
+		after = t.bytes()
+		return err
+	})
+	// The pages that this freed are given out again from the next but one
+	// transaction on.
+	if err == nil {
+		err = s.update(func(t *txn) error { return t.touch() })
+	}
+	return err == nil && after < live
+}
+
+// keepUp does after a commit what need not hold it up.
+func (s *Spool) keepUp() {
+	s.prefill()
+	s.saveIdentity(false)
+	s.mu.Lock()
+	live := int64(0)
+	for i := range s.streams {
+		live += s.streams[i].bytes()
+	}
+	s.mu.Unlock()
+	if live < s.w.budget/4 {
+		s.w.budget = int64(s.opts.Budget)
+	}
+}
+
+// housekeep does what waits until the board is idle.
+func (s *Spool) housekeep() {
+	if s.Health().Err != nil {
+		s.write(nil) // which says how it went
+		return
+	}
+	s.restUp()
+	freeable, dirty := s.freeable()
+	old := time.Since(s.w.flushed) > flushAtMost
+	if freeable >= flushAtLeast || (dirty && old) {
+		s.w.flushed = time.Now()
+		if s.write(nil) != nil {
+			return
+		}
+	}
+	if old {
+		s.w.flushed = time.Now()
+		s.saveIdentity(true)
+	}
+	s.compact()
+}
+
+// freeable returns how much of the file is acknowledged, and whether any ack is
+// newer than the file.
+func (s *Spool) freeable() (bytes int64, dirty bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.streams {
+		for _, l := range s.streams[i].lanes {
+			if l.Acked > l.stored {
+				dirty = true
+				bytes += l.bytes / int64(l.Last-l.Freed) * int64(l.Acked-l.Freed)
+			}
+		}
+	}
+	return bytes, dirty
+}
+
+// finish writes what is known when the spool is closed.
+func (s *Spool) finish() {
+	s.mu.Lock()
+	left := s.pending
+	s.pending = nil
+	s.mu.Unlock()
+	for _, r := range left {
+		r.done <- ErrClosed
+	}
+	if s.db == nil {
+		return
+	}
+	for range 64 { // each frees a bounded number of blocks
+		if _, dirty := s.freeable(); !dirty && s.inMemory() == 0 {
+			break
+		}
+		if s.write(nil) != nil {
+			return
+		}
+	}
+	s.known.Clean = s.Health().Err == nil
+	s.saveIdentity(true)
 }
 
 func bucketName() []byte { return []byte("s") }

@@ -1,25 +1,3 @@
-// Package spool is the board's durable buffer: one bbolt file that keeps every
-// event from the moment it is accepted until the city has acknowledged it.
-//
-// # What is promised
-//
-// Append returns nil only after the event is on the disk (fsync). Events of a
-// lane are numbered 1, 2, 3 … in the order they are read and sent. Free is the
-// only way an event leaves, and only the uplink calls it, on the city's ack.
-//
-// # In the file
-//
-// There is one bucket, so that a lone event changes as few pages as bbolt
-// allows. Its keys, in order:
-//
-//	0x01                     the epoch, a random id made with the file
-//	0x02 lane                8 bytes: everything up to this seq is acknowledged
-//	0x03 key                 1 byte: the state that freed events left under the key
-//	0x10 lane, seq (8, BE)   a record: CRC-32C (4) of key and rest, state (1),
-//	                         length of state key (1), state key, the event's JSON
-//
-// The newest record of a lane stays even when it is acknowledged: it carries
-// the lane's last number, so an append changes no other page.
 package spool
 
 import (
@@ -28,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -42,77 +19,117 @@ import (
 var (
 	// ErrClosed: the spool was closed; the event was not accepted.
 	ErrClosed = errors.New("spool is closed")
-	// ErrFull: the spool has reached its size and the event was not accepted.
+	// ErrFull: the spool has reached its size, nothing in it may be given up,
+	// and the event was not accepted.
 	ErrFull = errors.New("spool is full")
+	// ErrNotDurable: the disk takes nothing, but the event was accepted in
+	// memory and goes to the city. A power cut loses it.
+	ErrNotDurable = errors.New("kept in memory only, the disk takes nothing")
+	// ErrInUse: another process has the spool open.
+	ErrInUse = errors.New("another process has the spool open")
 )
 
-// FileName is the name of the spool's file in its folder.
-const FileName = "spool.db"
+// Names in the spool's folder.
+const (
+	FileName     = "spool.db"
+	IdentityName = "identity.json"
+)
 
 // Options of a spool. The zero value is ready to use.
 type Options struct {
 	// MaxSize bounds the file, in bytes; zero is 64 MiB.
 	MaxSize int
+	// Budget bounds the events in the file, in bytes as they are stored; zero is
+	// three quarters of MaxSize. What is beyond it is given up, samples first.
+	Budget int
+	// Reserve is the part of Budget that only alarms may use; zero is an eighth.
+	Reserve int
+	// Endurance is what the card can take in its life, in bytes, for the
+	// estimate of Stats; zero is 3000 times the size of its filesystem.
+	Endurance uint64
 	// Log receives what was repaired; nil discards it.
 	Log *slog.Logger
+	// Stamp fills in when and where an event of the spool's own happened (Time,
+	// Clock, Boot, Mono); nil leaves the time unknown.
+	Stamp func(*longan.Event)
+	// Failpoint is called at the moments a crash test is interested in, with
+	// their names (Failpoints); nil is nothing. It may not return.
+	Failpoint func(name string)
 }
 
 // Spool is an open spool. Its methods may be called from many goroutines.
 type Spool struct {
-	db    *bolt.DB
-	log   *slog.Logger
-	epoch string
+	dir, path string
+	opts      Options
+	log       *slog.Logger
 
-	requests  chan *request // to the committer, which is the only writer of db
-	freed     chan struct{} // tells the committer that an ack waits for it
+	wake      chan struct{} // to the committer: something is pending
+	urgent    chan struct{} // to the committer: don't wait for more
 	quit      chan struct{} // closed by Close
+	trouble   chan struct{} // to the user: Health has changed
 	committer sync.WaitGroup
 	closeOnce sync.Once
 	closeErr  error
 
+	dbMu sync.RWMutex // for reading around a read transaction, for writing to exchange db
+	db   *bolt.DB     // nil while there is no file that can be used
+
+	w writer // of the committer alone
+	c cache
+
 	mu      sync.Mutex // guards the fields below
-	lanes   [len(longan.Lanes)]LaneStats
+	closed  bool
+	pending []*request // in order of arrival
+	pace    pace
+	streams []stream // on disk, oldest epoch first, the one that is written last
+	memory  memory   // what the disk would not take
 	states  map[string]longan.PointState
-	changed chan struct{} // closed and replaced at every append
-	dirty   bool          // an Acked is newer than the file
+	changed chan struct{} // closed and replaced when there is more to read
+	health  Health
+	wear    wear
+	known   identity
+	damage  error // that a reader found, for the committer
 }
 
-// LaneStats is where a lane stands.
-type LaneStats struct {
-	Last  uint64 // the newest accepted seq; 0 when there was none
-	Acked uint64 // everything up to it was acknowledged by the city
-	Freed uint64 // everything up to it is gone from the file
-}
-
-// Backlog returns the number of events that the city has not acknowledged.
-func (l LaneStats) Backlog() uint64 { return l.Last - l.Acked }
-
-// Open opens the spool in dir, which it makes when needed, or creates it. A
-// file that can't be read is moved aside and a new epoch begins: a board that
-// refuses to start helps nobody. The caller must Close the spool.
+// Open opens the spool in dir, which it makes when needed, or creates it. It
+// starts on whatever it finds: a file that can't be read is moved aside, what is
+// good of it is kept, and a new epoch begins; without a usable disk alarms are
+// kept in memory until there is one. Health says which. The only error is
+// ErrInUse. The caller must Close the spool.
 func Open(dir string, opts Options) (*Spool, error) {
 	if opts.MaxSize == 0 {
 		opts.MaxSize = 64 << 20
 	}
+	if opts.Budget == 0 {
+		opts.Budget = opts.MaxSize / 4 * 3
+	}
+	if opts.Reserve == 0 {
+		opts.Reserve = opts.Budget / 8
+	}
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make spool folder: %w", err)
+	if opts.Stamp == nil {
+		opts.Stamp = func(*longan.Event) {}
 	}
-	path := filepath.Join(dir, FileName)
-	db, head, err := openOrRepair(path, opts)
-	if err != nil {
-		return nil, err
+	if opts.Failpoint == nil {
+		opts.Failpoint = func(string) {}
 	}
 	s := &Spool{
-		db: db, log: opts.Log, epoch: head.epoch,
-		requests: make(chan *request),
-		freed:    make(chan struct{}, 1),
-		quit:     make(chan struct{}),
-		lanes:    head.lanes,
-		states:   head.states,
-		changed:  make(chan struct{}),
+		dir: dir, path: filepath.Join(dir, FileName), opts: opts, log: opts.Log,
+		wake:    make(chan struct{}, 1),
+		urgent:  make(chan struct{}, 1),
+		quit:    make(chan struct{}),
+		trouble: make(chan struct{}, 1),
+		states:  map[string]longan.PointState{},
+		changed: make(chan struct{}),
+		pace:    pace{gap: pacedMost * 2, pays: 1},
+		memory:  memory{epoch: newEpoch()},
+	}
+	if err := s.open(); errors.Is(err, ErrInUse) {
+		return nil, err
+	} else if err != nil {
+		s.setTrouble(err)
 	}
 	s.committer.Go(s.commitLoop)
 	return s, nil
@@ -122,21 +139,34 @@ func Open(dir string, opts Options) (*Spool, error) {
 // under way either return nil and are on disk, or return ErrClosed.
 func (s *Spool) Close() error {
 	s.closeOnce.Do(func() {
+		s.mu.Lock()
+		s.closed = true
+		s.mu.Unlock()
 		close(s.quit)
 		s.committer.Wait()
-		s.closeErr = s.db.Close()
+		s.dbMu.Lock()
+		defer s.dbMu.Unlock()
+		if s.db != nil {
+			s.closeErr = s.db.Close()
+			s.db = nil
+		}
 	})
 	return s.closeErr
 }
 
-// Epoch returns the random id of this spool.
-func (s *Spool) Epoch() string { return s.epoch }
-
-// Lane returns where a lane stands.
-func (s *Spool) Lane(l longan.Lane) LaneStats {
+// Epoch returns the random id of the epoch that is being written.
+func (s *Spool) Epoch() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.lanes[l]
+	return s.currentEpoch().String()
+}
+
+// currentEpoch is Epoch for a caller that holds mu.
+func (s *Spool) currentEpoch() epochID {
+	if len(s.streams) == 0 {
+		return s.memory.epoch
+	}
+	return s.streams[len(s.streams)-1].epoch
 }
 
 // States returns what the accepted events left behind by key, so that a restarted
@@ -144,17 +174,21 @@ func (s *Spool) Lane(l longan.Lane) LaneStats {
 func (s *Spool) States() map[string]longan.PointState {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	states := make(map[string]longan.PointState, len(s.states))
-	maps.Copy(states, s.states)
-	return states
+	return maps.Clone(s.states)
 }
 
-// Changed returns a channel that is closed at the next append. Ask for it
-// before you read, or you may sleep through an event.
+// Changed returns a channel that is closed when there is more to read. Ask for
+// it before you read, or you may sleep through an event.
 func (s *Spool) Changed() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.changed
+}
+
+// tell wakes who waits for Changed. The caller holds mu.
+func (s *Spool) tell() {
+	close(s.changed)
+	s.changed = make(chan struct{})
 }
 
 // Entry is an event to append, and what it leaves behind in States.
@@ -164,63 +198,95 @@ type Entry struct {
 	State longan.PointState
 }
 
+// request is one Append on its way to the committer.
+type request struct {
+	entries []Entry
+	bodies  [][]byte   // the events' JSON behind the seq, `,"type":…}`
+	done    chan error // receives exactly one value
+}
+
 // Append accepts events, all or none, and returns once they are on disk. It
-// returns an error that wraps ErrFull, ErrClosed, longan.ErrMalformed or
-// longan.ErrTooLarge; then nothing was accepted. ctx bounds the wait for the
-// committer; once it has the events, Append waits for the disk.
+// returns an error that wraps ErrFull, ErrClosed, longan.ErrMalformed,
+// longan.ErrTooLarge, or says what is wrong with the disk; then nothing was
+// accepted. With ErrNotDurable the events are accepted, but in memory only: that
+// is offered to alarms and to the board's own device events. ctx bounds the wait
+// for the committer; once it has the events, Append waits for the disk.
 func (s *Spool) Append(ctx context.Context, entries ...Entry) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	for _, e := range entries {
-		if err := validate(e.Event); err != nil {
+	r := &request{entries: entries, bodies: make([][]byte, len(entries)), done: make(chan error, 1)}
+	hurry := false
+	for i, e := range entries {
+		body, err := encodeBody(e)
+		if err != nil {
 			return err
 		}
-		if len(e.Key) > 255 {
-			return fmt.Errorf("key of %d bytes: %w", len(e.Key), longan.ErrTooLarge)
-		}
+		r.bodies[i] = body
+		hurry = hurry || e.Event.Lane == longan.Alarm
 	}
-	r := &request{entries: entries, done: make(chan error, 1)}
-	select {
-	case s.requests <- r:
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-s.quit:
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
 		return ErrClosed
+	}
+	s.pace.arrived(time.Now())
+	s.pending = append(s.pending, r)
+	if hurry || len(s.pending) >= maxWaiting {
+		signal(s.urgent)
+	}
+	s.mu.Unlock()
+	signal(s.wake)
+	select {
+	case err := <-r.done:
+		return err
+	case <-ctx.Done():
+	}
+	if s.withdraw(r) {
+		return ctx.Err()
 	}
 	return <-r.done // the committer answers every request it took
 }
 
-// validate checks an event before it has a seq.
-func validate(e *longan.Event) error {
-	if int(e.Lane) >= len(longan.Lanes) {
-		return fmt.Errorf("lane %d: %w", e.Lane, longan.ErrMalformed)
-	}
-	numbered := *e
-	numbered.Seq = 1
-	return numbered.Validate()
-}
-
-// Free tells that the city has everything of lane up to seq. The file follows
-// with the next commit, or within flushAfter; a power cut before that costs a
-// resend. A seq beyond the last is cut to it: an ack can't reach into the future.
-func (s *Spool) Free(l longan.Lane, seq uint64) {
+// withdraw takes back a request that the committer has not taken.
+func (s *Spool) withdraw(r *request) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	lane := &s.lanes[l]
-	if seq = min(seq, lane.Last); seq > lane.Acked {
-		lane.Acked = seq
-		s.dirty = true
-		s.signalFreed()
+	for i, p := range s.pending {
+		if p == r {
+			s.pending = append(s.pending[:i:i], s.pending[i+1:]...)
+			return true
+		}
 	}
+	return false
 }
 
-func (s *Spool) signalFreed() {
+// encodeBody checks an entry and returns its event's JSON from behind the seq,
+// which only the committer knows.
+func encodeBody(e Entry) ([]byte, error) {
+	if int(e.Event.Lane) >= len(longan.Lanes) {
+		return nil, fmt.Errorf("lane %d: %w", e.Event.Lane, longan.ErrMalformed)
+	}
+	if len(e.Key) > 255 {
+		return nil, fmt.Errorf("key of %d bytes: %w", len(e.Key), longan.ErrTooLarge)
+	}
+	numbered := *e.Event
+	numbered.Seq = 1
+	if err := numbered.Validate(); err != nil {
+		return nil, err
+	}
+	const longestSeq = 20
+	body := numbered.AppendJSON(nil)[len(`{"seq":1`):]
+	if len(body)+len(`{"seq":`)+longestSeq > longan.MaxEvent {
+		return nil, fmt.Errorf("event of %d bytes: %w", len(body), longan.ErrTooLarge)
+	}
+	return body, nil
+}
+
+// signal sends to a channel that holds one signal.
+func signal(c chan struct{}) {
 	select {
-	case s.freed <- struct{}{}:
+	case c <- struct{}{}:
 	default: // it knows already
 	}
 }
-
-// flushAfter is how long an ack may wait for a commit to ride along with.
-const flushAfter = time.Second

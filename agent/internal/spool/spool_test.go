@@ -1,14 +1,9 @@
 package spool
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -175,32 +170,8 @@ func TestReadIsBounded(t *testing.T) {
 	}
 }
 
-func TestAppendAfterCloseAndOnAFullSpool(t *testing.T) {
-	dir := t.TempDir()
-	s, err := Open(dir, Options{MaxSize: 128 << 10})
-	if err != nil {
-		t.Fatal(err)
-	}
-	e := testEvent(longan.Sample, "sample.taken", "ups")
-	e.Data = []byte(`{"text":"` + strings.Repeat("x", 4000) + `"}`)
-	for i := 0; err == nil && i < 1000; i++ {
-		err = s.Append(t.Context(), Entry{Event: e})
-	}
-	if !errors.Is(err, ErrFull) {
-		t.Errorf("a full spool said %v, want ErrFull", err)
-	}
-	kept := s.Lane(longan.Sample).Last
-	if got := seqs(t, s, longan.Sample, 1); uint64(len(got)) != kept || kept == 0 {
-		t.Errorf("%d events read, %d accepted", len(got), kept)
-	}
-	s.Free(longan.Sample, kept-1)
-	deadline := time.Now().Add(10 * time.Second)
-	for err = ErrFull; errors.Is(err, ErrFull) && time.Now().Before(deadline); {
-		err = s.Append(t.Context(), Entry{Event: testEvent(longan.Alarm, "alarm.raised", "panic-button")})
-	}
-	if err != nil {
-		t.Errorf("append after an ack made room: %v", err)
-	}
+func TestAppendAfterClose(t *testing.T) {
+	s := openTest(t, t.TempDir())
 	s.Close()
 	if err := s.Append(t.Context(), Entry{Event: testEvent(longan.State, "door.opened", "a")}); !errors.Is(err, ErrClosed) {
 		t.Errorf("append after Close: %v, want ErrClosed", err)
@@ -216,61 +187,4 @@ func TestChangedWakesAReader(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Error("no wake-up after an append")
 	}
-}
-
-// TestDamagedFileIsMovedAside damages the file in every way that was seen in
-// the field. Each time the board must start, on a new epoch, and keep the old
-// file for salvage.
-func TestDamagedFileIsMovedAside(t *testing.T) {
-	damage := map[string]func(t *testing.T, path string, content []byte) []byte{
-		"empty":             func(*testing.T, string, []byte) []byte { return nil },
-		"truncated":         func(_ *testing.T, _ string, b []byte) []byte { return b[:5*os.Getpagesize()+100] },
-		"both metas":        func(_ *testing.T, _ string, b []byte) []byte { copy(b, bytes.Repeat([]byte{0xa5}, 8192)); return b },
-		"garbage":           func(_ *testing.T, _ string, b []byte) []byte { return bytes.Repeat([]byte("garbage!"), len(b)/8) },
-		"flipped event bit": flipEvent,
-		"zeroed leaves":     zeroLeaves,
-	}
-	for name, f := range damage {
-		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			path := filepath.Join(dir, FileName)
-			s := openTest(t, dir)
-			appendN(t, s, longan.State, 200)
-			epoch := s.Epoch()
-			s.Close()
-			content, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(path, f(t, path, content), 0o600); err != nil {
-				t.Fatal(err)
-			}
-
-			s = openTest(t, dir)
-			if s.Epoch() == epoch {
-				t.Error("the damaged spool kept its epoch: the city can't tell")
-			}
-			appendN(t, s, longan.Alarm, 1)
-			aside, err := fs.Glob(os.DirFS(dir), FileName+".bad-*")
-			if err != nil || len(aside) != 1 {
-				t.Errorf("moved aside: %v, %v; want one file", aside, err)
-			}
-		})
-	}
-}
-
-func flipEvent(t *testing.T, _ string, b []byte) []byte {
-	i := bytes.Index(b, []byte(`"door.opened"`))
-	if i < 0 {
-		t.Fatal("no event in the file")
-	}
-	for ; i >= 0; i = bytes.Index(b, []byte(`"door.opened"`)) { // also in pages no longer in use
-		b[i+1] ^= 0x04
-	}
-	return b
-}
-
-func zeroLeaves(_ *testing.T, _ string, b []byte) []byte {
-	clear(b[2*os.Getpagesize():])
-	return b
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/longan-edge/longan"
@@ -37,7 +38,7 @@ func (s *session) pump(ctx context.Context) error {
 		if err := s.sendBatches(); err != nil {
 			return err
 		}
-		if busy := pending || s.window.waiting; busy != ticking {
+		if busy := pending || s.waiting(); busy != ticking {
 			if ticking = busy; busy {
 				tick.Reset(statusEvery)
 			} else {
@@ -51,8 +52,12 @@ func (s *session) pump(ctx context.Context) error {
 		case <-s.cfg.StatusChanged:
 			pending = true
 		case <-tick.C:
-			if err := s.window.check(time.Now()); err != nil {
-				return err
+			now := time.Now()
+			for _, w := range s.windows {
+				w.resend(now)
+			}
+			if stalled(s.windows, now) {
+				return errStalled
 			}
 			if pending {
 				if err := s.sendStatus(true); err != nil {
@@ -109,31 +114,68 @@ func (s *session) publish(topic string, qos byte, retain bool, payload []byte) e
 	return nil
 }
 
-// sendBatches fills the window, alarms first.
+// refresh gives every stream its window. What is gone has nothing to send.
+func (s *session) refresh() {
+	var windows []*window
+	for _, st := range s.cfg.Streams() {
+		i := slices.IndexFunc(s.windows, func(w *window) bool { return w.stream.Epoch() == st.Epoch() })
+		if i >= 0 {
+			windows = append(windows, s.windows[i])
+		} else {
+			windows = append(windows, newWindow(st))
+		}
+	}
+	s.windows = windows
+}
+
+// waiting reports whether anything sent waits for an ack.
+func (s *session) waiting() bool {
+	return slices.ContainsFunc(s.windows, func(w *window) bool { return w.waiting })
+}
+
+// sendBatches fills the windows: alarms first, and of a lane the oldest epoch
+// first.
 func (s *session) sendBatches() error {
+	s.refresh()
 	for _, lane := range longan.Lanes {
-		for {
-			batch, records, err := s.window.next(lane, s.cfg.Device)
-			if err != nil {
-				return err
-			}
-			if batch == nil {
-				break
-			}
-			payload, err := batch.EncodeRaw(records)
-			if err != nil {
-				return fmt.Errorf("encode batch: %w", err)
-			}
-			topic := longan.Topic{Device: s.cfg.Device, Kind: longan.TopicUp, Lane: lane}.String()
-			if err := s.publish(topic, 1, false, payload); err != nil {
-				return err
-			}
-			if lane != longan.Alarm && s.cfg.Lane(longan.Alarm).Last > s.window.lanes[longan.Alarm].sent {
-				return s.sendBatches() // an alarm arrived meanwhile: it goes before the next batch
+		for _, w := range s.windows {
+			for {
+				sent, err := s.sendBatch(w, lane)
+				if err != nil {
+					return err
+				}
+				if !sent {
+					break
+				}
+				if lane != longan.Alarm && s.alarmWaits() {
+					return s.sendBatches() // it arrived meanwhile: it goes before the next batch
+				}
 			}
 		}
 	}
 	return nil
+}
+
+// alarmWaits reports whether an alarm could be sent that was not.
+func (s *session) alarmWaits() bool {
+	return slices.ContainsFunc(s.windows, func(w *window) bool {
+		return w.unsent(longan.Alarm) && !w.full(longan.Alarm)
+	})
+}
+
+// sendBatch sends the next batch of a lane, or returns false when there is none
+// or the window is full.
+func (s *session) sendBatch(w *window, lane longan.Lane) (sent bool, err error) {
+	batch, records, err := w.next(lane, s.cfg.Device)
+	if err != nil || batch == nil {
+		return false, err
+	}
+	payload, err := batch.EncodeRaw(records)
+	if err != nil {
+		return false, fmt.Errorf("encode batch: %w", err)
+	}
+	topic := longan.Topic{Device: s.cfg.Device, Kind: longan.TopicUp, Lane: lane}.String()
+	return true, s.publish(topic, 1, false, payload)
 }
 
 // takeAck frees what the city has.
@@ -143,12 +185,13 @@ func (s *session) takeAck(payload []byte) {
 		s.cfg.Log.Warn("ack refused", "err", err)
 		return
 	}
-	if ack.Epoch != s.cfg.Epoch() {
+	i := slices.IndexFunc(s.windows, func(w *window) bool { return w.stream.Epoch() == ack.Epoch })
+	if i < 0 {
 		s.cfg.Log.Warn("ack of another spool ignored", "epoch", ack.Epoch)
 		return
 	}
 	for _, lane := range longan.Lanes {
-		s.cfg.Free(lane, ack.Lanes[lane])
+		s.windows[i].stream.Free(lane, ack.Lanes[lane])
 	}
-	s.window.acked(time.Now())
+	s.windows[i].acked(time.Now())
 }

@@ -17,12 +17,12 @@ import (
 // the two channels that paho's goroutines fill.
 type session struct {
 	*Uplink
-	id     string
-	client mqtt.Client
-	acks   chan []byte // from the subscription; bounded, an ack may be dropped
-	lost   chan error  // from paho, when the connection ends
-	n      uint64      // statuses sent
-	window window      //
+	id      string
+	client  mqtt.Client
+	acks    chan []byte // from the subscription; bounded, an ack may be dropped
+	lost    chan error  // from paho, when the connection ends
+	n       uint64      // statuses sent
+	windows []*window   // one a stream, in the order they are sent
 }
 
 // runSession connects, serves the connection until it fails or ctx ends, and
@@ -33,7 +33,6 @@ func (u *Uplink) runSession(ctx context.Context, broker string) error {
 		id:     newSessionID(),
 		acks:   make(chan []byte, 64),
 		lost:   make(chan error, 1),
-		window: newWindow(u.cfg.Queue),
 	}
 	options, err := s.options(ctx, broker)
 	if err != nil {

@@ -35,10 +35,11 @@ import (
 // Queue is what the uplink needs of a spool. It exists so that tests can send
 // from memory.
 type Queue interface {
+	// Epoch is the one that is being written.
 	Epoch() string
-	Lane(longan.Lane) spool.LaneStats
-	Read(lane longan.Lane, from uint64, events, size int) ([]spool.Record, error)
-	Free(lane longan.Lane, seq uint64)
+	// Streams are those with something to send, in the order they are to be sent.
+	Streams() []spool.Stream
+	// Changed is closed when there is more to send.
 	Changed() <-chan struct{}
 }
 
@@ -111,7 +112,7 @@ func (u *Uplink) Run(ctx context.Context) error {
 			bound = backoffFirst
 		}
 		most := bound
-		if u.cfg.Lane(longan.Alarm).Backlog() > 0 {
+		if u.alarms() > 0 {
 			most = min(bound, backoffAlarm)
 		}
 		wait := mathrand.N(most) // full jitter
@@ -126,7 +127,7 @@ func (u *Uplink) Run(ctx context.Context) error {
 // pause waits between two sessions. An alarm that is accepted meanwhile cuts it
 // short: the link may be back, and somebody needs help.
 func (u *Uplink) pause(ctx context.Context, wait time.Duration) error {
-	before := u.cfg.Lane(longan.Alarm).Last
+	before := u.alarms()
 	soonest := time.After(min(wait, backoffFirst)) // a chattering alarm must not hammer the broker
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -143,11 +144,19 @@ func (u *Uplink) pause(ctx context.Context, wait time.Duration) error {
 		}
 		if soonest == nil {
 			changed = u.cfg.Changed() // before the look, or an alarm could slip between
-			if u.cfg.Lane(longan.Alarm).Last > before {
+			if u.alarms() > before {
 				return nil
 			}
 		}
 	}
+}
+
+// alarms returns the number of alarms that the city has not acknowledged.
+func (u *Uplink) alarms() (n uint64) {
+	for _, st := range u.cfg.Streams() {
+		n += st.Lane(longan.Alarm).Backlog()
+	}
+	return n
 }
 
 // redact returns a broker's URL without a password, for the log.

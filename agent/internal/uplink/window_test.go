@@ -24,6 +24,8 @@ func newMemQueue() *memQueue { return &memQueue{epoch: "e1", changed: make(chan 
 
 func (q *memQueue) Epoch() string { return q.epoch }
 
+func (q *memQueue) Streams() []spool.Stream { return []spool.Stream{q} }
+
 func (q *memQueue) Lane(l longan.Lane) spool.LaneStats {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -84,16 +86,16 @@ func TestWindowIsBoundedAndMovesWithAcks(t *testing.T) {
 	q := newMemQueue()
 	q.add(longan.State, 3000)
 	w := newWindow(q)
-	if got, want := sent(t, &w, longan.State), "1-400 401-800 801-1200 1201-1600 "; got != want {
+	if got, want := sent(t, w, longan.State), "1-400 401-800 801-1200 1201-1600 "; got != want {
 		t.Errorf("sent %q, want %q", got, want)
 	}
 	q.Free(longan.State, 800)
 	w.acked(time.Now())
-	if got, want := sent(t, &w, longan.State), "1601-2000 2001-2400 "; got != want {
+	if got, want := sent(t, w, longan.State), "1601-2000 2001-2400 "; got != want {
 		t.Errorf("after an ack of two batches sent %q, want %q", got, want)
 	}
 	q.add(longan.Alarm, 1)
-	if got, want := sent(t, &w, longan.Alarm), "1-1 "; got != want {
+	if got, want := sent(t, w, longan.Alarm), "1-1 "; got != want {
 		t.Errorf("a full state lane held an alarm back: sent %q, want %q", got, want)
 	}
 }
@@ -103,23 +105,27 @@ func TestWindowSendsAgainAndGivesUp(t *testing.T) {
 	q.add(longan.State, 3)
 	w := newWindow(q)
 	start := time.Now()
-	sent(t, &w, longan.State)
-	if err := w.check(start.Add(ackTimeout / 2)); err != nil || sent(t, &w, longan.State) != "" {
-		t.Errorf("sent again before the timeout (%v)", err)
+	sent(t, w, longan.State)
+	if w.resend(start.Add(ackTimeout / 2)); sent(t, w, longan.State) != "" {
+		t.Error("sent again before the timeout")
 	}
-	if err := w.check(time.Now().Add(ackTimeout + time.Second)); err != nil {
-		t.Error(err)
-	}
-	if got, want := sent(t, &w, longan.State), "1-3 "; got != want {
+	w.resend(time.Now().Add(ackTimeout + time.Second))
+	if got, want := sent(t, w, longan.State), "1-3 "; got != want {
 		t.Errorf("after the timeout sent %q, want %q", got, want)
 	}
-	if err := w.check(start.Add(stallTimeout + time.Minute)); err != errStalled {
-		t.Errorf("a session without progress: %v, want errStalled", err)
+	other := newWindow(newMemQueue())
+	both := []*window{other, w}
+	if !stalled(both, start.Add(stallTimeout+time.Minute)) {
+		t.Error("a session without progress goes on")
 	}
+	if other.waiting, other.progress = true, start.Add(stallTimeout); stalled(both, start.Add(stallTimeout+time.Minute)) {
+		t.Error("a session was given up while the city took another epoch's events")
+	}
+	other.waiting = false
 	q.Free(longan.State, 3)
 	w.acked(start.Add(2 * time.Minute))
-	if err := w.check(start.Add(time.Hour)); err != nil {
-		t.Errorf("an idle session was given up: %v", err)
+	if stalled(both, start.Add(time.Hour)) {
+		t.Error("an idle session was given up")
 	}
 }
 

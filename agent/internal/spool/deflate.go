@@ -1,0 +1,78 @@
+package spool
+
+import (
+	"bytes"
+	"compress/flate"
+	"fmt"
+	"io"
+)
+
+// dictionary is the preset dictionary of the blocks: what events are made of,
+// the most frequent last. It is part of the file format and never changes; a
+// better one gets another flag.
+const dictionary = `"data":{"lane":"sample","from":1,"to":1,"count":1,"reason":"full"}}` + "\x1e" +
+	`,"type":"peripheral.restored","point":"printer","data":{"error":"no answer"}}` + "\x1e" +
+	`,"type":"kiosk.fault","point":"printer","data":{"cause":"paper-out"}}` + "\x1e" +
+	`,"type":"alarm.restored","point":"panic-button","clock":"rtc","data":{"cause":"panic"}}` + "\x1e" +
+	`{"seq":1,"type":"alarm.raised","point":"panic-button","time":"2026-11-23T08:15:30.123Z","clock":"ntp",` +
+	`"boot":"0123456789abcdef","mono":123456,"data":{"cause":"panic"}}` + "\x1e" +
+	`{"seq":1,"type":"door.opened","point":"front-door","time":"2026-11-23T08:15:30.123Z","clock":"ntp",` +
+	`"boot":"0123456789abcdef","mono":123456}` + "\x1e" +
+	`{"seq":2,"type":"door.closed","point":"back-door","time":"2026-11-23T08:15:30.123Z","clock":"ntp",` +
+	`"boot":"0123456789abcdef","mono":123456}` + "\x1e"
+
+// deflateAbove is the size from which compressing pays; fastAbove the one from
+// which the fast level is close to the best, and a tenth of its time.
+const (
+	deflateAbove = 128
+	fastAbove    = 4 << 10
+)
+
+// deflater compresses blocks. It keeps its two compressors, some 1.3 MB, for a
+// board can't make them anew with every commit.
+type deflater struct {
+	small, large *flate.Writer
+	out          bytes.Buffer
+}
+
+// deflate returns data compressed, valid until the next call, or data itself
+// when that is no longer.
+func (d *deflater) deflate(data []byte) (out []byte, deflated bool) {
+	if len(data) <= deflateAbove {
+		return data, false
+	}
+	w := &d.small
+	level := flate.DefaultCompression
+	if len(data) > fastAbove {
+		w, level = &d.large, flate.BestSpeed // which makes no use of the dictionary
+	}
+	d.out.Reset()
+	if *w == nil {
+		var err error
+		if *w, err = flate.NewWriterDict(&d.out, level, []byte(dictionary)); err != nil {
+			return data, false // not reached: the level is in range
+		}
+	} else {
+		(*w).Reset(&d.out)
+	}
+	if _, err := (*w).Write(data); err != nil {
+		return data, false // not reached: a buffer takes everything
+	}
+	if err := (*w).Close(); err != nil || d.out.Len() >= len(data) {
+		return data, false
+	}
+	return d.out.Bytes(), true
+}
+
+// inflate is the opposite of deflate, bounded.
+func inflate(data []byte) ([]byte, error) {
+	r := flate.NewReaderDict(bytes.NewReader(data), []byte(dictionary))
+	text, err := io.ReadAll(io.LimitReader(r, maxInflated+1))
+	if err != nil {
+		return nil, fmt.Errorf("inflate block: %v: %w", err, errCorrupt)
+	}
+	if len(text) > maxInflated {
+		return nil, fmt.Errorf("block of more than %d bytes: %w", maxInflated, errCorrupt)
+	}
+	return text, nil
+}

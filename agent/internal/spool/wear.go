@@ -1,0 +1,89 @@
+package spool
+
+import (
+	"os"
+	"syscall"
+	"time"
+)
+
+// wear is what was written to flash.
+type wear struct {
+	Day   int64     `json:"day"`   // since 1970, by the board's clock
+	Today uint64    `json:"today"` // bytes
+	Total uint64    `json:"total"` // bytes, since the identity file was first written
+	Since time.Time `json:"since"` // when Total began
+}
+
+func (w *wear) wrote(n uint64) {
+	now := time.Now()
+	if day := now.Unix() / 86400; day != w.Day {
+		w.Day, w.Today = day, 0
+	}
+	if w.Since.IsZero() {
+		w.Since = now
+	}
+	w.Today += n
+	w.Total += n
+}
+
+// Stats is what the spool takes of the disk.
+type Stats struct {
+	File         int64  // size of the file, bytes
+	Live         int64  // blocks in it, bytes
+	Budget       int64  // that Live is held below
+	WrittenToday uint64 // bytes since midnight UTC, as far as the board was on
+	Written      uint64 // bytes since WrittenSince
+	WrittenSince time.Time
+	// Life is how long the card lasts at the present rate; zero when there is no
+	// rate yet. It is
+	//
+	//	Endurance / (Written / time since WrittenSince) / amplification
+	//
+	// where Endurance is 3000 erase cycles of every byte of the filesystem, as
+	// makers of industrial cards promise, and amplification is what the
+	// filesystem's journal and the card's own housekeeping add. It counts the
+	// spool alone.
+	Life time.Duration
+}
+
+// amplification is a careful guess: a card erases far more than it is told to
+// write when writes are small.
+const amplification = 8
+
+// Stats returns what the spool takes of the disk.
+func (s *Spool) Stats() Stats {
+	var out Stats
+	if info, err := os.Stat(s.path); err == nil {
+		out.File = info.Size()
+	}
+	endurance := s.opts.Endurance
+	if endurance == 0 {
+		var fs syscall.Statfs_t
+		if syscall.Statfs(s.dir, &fs) == nil {
+			endurance = 3000 * fs.Blocks * uint64(fs.Bsize)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.streams {
+		out.Live += s.streams[i].bytes()
+	}
+	out.Budget = int64(s.opts.Budget)
+	w := s.wear
+	out.Written, out.WrittenSince = w.Total, w.Since
+	if time.Now().Unix()/86400 == w.Day {
+		out.WrittenToday = w.Today
+	}
+	out.Life = life(endurance, w.Total, time.Since(w.Since))
+	return out
+}
+
+// life returns how long a card lasts that has written n bytes in d.
+func life(endurance, n uint64, d time.Duration) time.Duration {
+	if n == 0 || d < time.Hour { // too early to tell
+		return 0
+	}
+	const most = 100 * 365 * 24 * time.Hour
+	left := float64(endurance) / amplification / float64(n) * float64(d)
+	return time.Duration(min(left, float64(most)))
+}
