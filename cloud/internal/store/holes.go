@@ -19,6 +19,10 @@ const (
 	// ReasonAwaited: later events came already; these are on their way, or the
 	// board will say that they are not. Such a hole is not in the file.
 	ReasonAwaited = "awaited"
+	// ReasonFull and ReasonDamaged: the board said by a spool.gap event that it
+	// gave the events up, or could not read them any more.
+	ReasonFull    = "full"
+	ReasonDamaged = "damaged"
 )
 
 // Hole is a range of events that the store does not have.

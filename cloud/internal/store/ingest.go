@@ -63,8 +63,9 @@ type arrival struct {
 // and the same call may be made again.
 //
 // Batch.Oldest closes the stream below it: numbers that are missing there become
-// a hole, and Progress.Acked passes over it. Events of a hole that come after all are
-// stored, and the hole shrinks.
+// a hole, and Progress.Acked passes over it. A spool.gap event does the same for the
+// numbers it stands for. Events of a hole that come after all are stored, and the
+// hole shrinks.
 func (s *Store) Ingest(ctx context.Context, batches []*longan.Batch, now time.Time) ([]Result, error) {
 	if s.write == nil {
 		return nil, errReadOnly
@@ -161,7 +162,11 @@ func (t *ingestTx) stream(a *arrival) (Result, error) {
 		}
 	}
 	p.oldest = max(p.oldest, a.oldest)
-	if err := t.advance(a.streamKey, &p); err != nil {
+	gaps, err := t.gaps(a, p)
+	if err != nil {
+		return r, err
+	}
+	if err := t.advance(a.streamKey, &p, gaps); err != nil {
 		return r, err
 	}
 	return r, t.exec(`UPDATE streams SET acked = ?, max_seq = ?, oldest = ?,
@@ -194,7 +199,7 @@ func (t *ingestTx) event(k streamKey, e *longan.Event, r *Result) error {
 	if err != nil {
 		return err
 	}
-	if first == raw {
+	if first == raw || e.Type == longan.SpoolGap { // the board lost what the city has already
 		r.Duplicates++
 		return nil
 	}

@@ -31,10 +31,10 @@ func (t *ingestTx) progress(k streamKey) (progress, error) {
 	return p, err
 }
 
-// advance moves p.acked over the stored events, and over holes below p.oldest,
-// which it writes down.
-func (t *ingestTx) advance(k streamKey, p *progress) (err error) {
-	if p.acked >= p.max && p.acked+1 >= p.oldest {
+// advance moves p.acked over the stored events, and over holes below p.oldest
+// and in gaps, which it writes down.
+func (t *ingestTx) advance(k streamKey, p *progress, gaps []gap) (err error) {
+	if p.acked >= p.max && p.acked+1 >= p.oldest && len(gaps) == 0 {
 		return nil
 	}
 	rows, err := t.tx.QueryContext(t.ctx, `SELECT seq FROM events`+whereStream+`AND seq > ? ORDER BY seq`, k.args(p.acked)...)
@@ -47,28 +47,33 @@ func (t *ingestTx) advance(k streamKey, p *progress) (err error) {
 		if err := rows.Scan(&seq); err != nil {
 			return errors.Join(err, rows.Close())
 		}
-		if seq > p.acked+1 {
-			// What is missing up to here is lost as far as the board has said so.
-			to := min(seq, p.oldest)
-			if to <= p.acked+1 {
+		// What is missing up to here is lost as far as the board has said so.
+		for p.acked+1 < seq {
+			to, reason := told(p, gaps)
+			if to = min(to, seq-1); to <= p.acked {
 				break
 			}
-			holes = append(holes, Hole{From: p.acked + 1, To: to - 1})
-			if p.acked = to - 1; to < seq {
-				break
-			}
+			holes = append(holes, Hole{From: p.acked + 1, To: to, Reason: reason})
+			p.acked = to
+		}
+		if p.acked+1 < seq {
+			break
 		}
 		p.acked = seq
 	}
 	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 		return err
 	}
-	if p.acked+1 < p.oldest {
-		holes = append(holes, Hole{From: p.acked + 1, To: p.oldest - 1})
-		p.acked = p.oldest - 1
+	for {
+		to, reason := told(p, gaps)
+		if to <= p.acked {
+			break
+		}
+		holes = append(holes, Hole{From: p.acked + 1, To: to, Reason: reason})
+		p.acked = to
 	}
 	for _, h := range holes {
-		if err := t.addHole(k, h.From, h.To, ReasonNotKept, t.now); err != nil {
+		if err := t.addHole(k, h.From, h.To, h.Reason, t.now); err != nil {
 			return err
 		}
 	}

@@ -63,6 +63,8 @@ var texts = map[string]struct{ zh, en string }{
 
 	"reason.not-kept": {"设备已不保留", "no longer kept"},
 	"reason.awaited":  {"在途", "on the way"},
+	"reason.full":     {"设备存储已满", "the board was full"},
+	"reason.damaged":  {"设备存储损坏", "damaged on the board"},
 
 	"lane.alarm":  {"告警", "alarms"},
 	"lane.state":  {"状态", "states"},
