@@ -96,6 +96,8 @@ func goldenMessages() []message {
 		statusMessage("full", fullStatus()),
 		statusMessage("heartbeat", &Status{Device: testDevice, Session: "c0ffee", N: 42, Epoch: testEpoch, State: Online, Time: testTime,
 			Clock: ClockNTP, Boot: testBoot, Mono: time.Hour, Version: "v0.1.0", Name: "汉王镇综治中心", Backlog: map[Lane]uint64{State: 3}}),
+		statusMessage("disk", &Status{Device: testDevice, Session: "c0ffee", N: 43, Epoch: testEpoch, State: Online,
+			Disk: &DiskStatus{Error: "no space left on device", Slow: 1500 * time.Millisecond, InMemory: 2, WrittenToday: 5 << 20, Life: 26280 * time.Hour}}),
 		statusMessage("will", &Status{Device: testDevice, Session: "c0ffee", Epoch: testEpoch, State: Offline}),
 	)
 }

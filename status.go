@@ -33,6 +33,7 @@ type Status struct {
 	Points      map[string]PointStatus      // by point
 	Peripherals map[string]PeripheralStatus // by peripheral
 	Backlog     map[Lane]uint64             // events that the city has not acknowledged
+	Disk        *DiskStatus                 // of the spool, or nil
 	Extra       Extra
 }
 
@@ -54,6 +55,16 @@ type PeripheralStatus struct {
 	Label  string
 	Age    time.Duration // of the last good reading; negative is "never"
 	Error  string        // why it is not OK
+}
+
+// DiskStatus is how the disk fares that the board keeps its events on.
+type DiskStatus struct {
+	OK           bool          // it takes events
+	Error        string        // why it is not OK
+	Slow         time.Duration // the slowest recent write, when it was too slow; else 0
+	InMemory     uint64        // events that a power cut would lose now
+	WrittenToday uint64        // bytes
+	Life         time.Duration // estimate for the card at the present rate, whole hours; 0 is unknown
 }
 
 // Encode returns the status's message.
@@ -90,7 +101,21 @@ func (s *Status) Encode() ([]byte, error) {
 		}
 		o.raw("backlog", lanes.end(nil))
 	}
+	if s.Disk != nil {
+		o.raw("disk", s.Disk.encode())
+	}
 	return pack(o.end(s.Extra))
+}
+
+func (d *DiskStatus) encode() []byte {
+	o := newObject(nil)
+	o.raw("ok", []byte(map[bool]string{true: "true", false: "false"}[d.OK]))
+	o.str("error", d.Error)
+	o.uint("slow", uint64(max(0, min(d.Slow, maxMono)).Milliseconds()))
+	o.uint("memory", d.InMemory)
+	o.uint("today", d.WrittenToday)
+	o.uint("life", uint64(max(0, d.Life)/time.Hour))
+	return o.end(nil)
 }
 
 func (s *Status) encodePoints() []byte {
@@ -163,7 +188,23 @@ func (s *Status) validate() error {
 			return err
 		}
 	}
+	if err := s.Disk.validate(); err != nil {
+		return err
+	}
 	return s.validateMaps()
+}
+
+func (d *DiskStatus) validate() error {
+	if d == nil {
+		return nil
+	}
+	if len(d.Error) > MaxLabel {
+		return tooLarge("disk error", len(d.Error), MaxLabel)
+	}
+	if err := checkUint("memory", d.InMemory); err != nil {
+		return err
+	}
+	return checkUint("today", d.WrittenToday)
 }
 
 func (s *Status) validateMaps() error {

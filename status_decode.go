@@ -55,10 +55,36 @@ func (s *Status) field(key string, val []byte) (err error) {
 		if len(ack.Lanes) > 0 {
 			s.Backlog = ack.Lanes
 		}
+	case "disk":
+		s.Disk, err = parseDisk(val)
 	default:
 		err = s.Extra.keep(key, val)
 	}
 	return err
+}
+
+func parseDisk(data []byte) (*DiskStatus, error) {
+	d := &DiskStatus{}
+	err := eachField(data, func(key string, val []byte) (err error) {
+		switch key {
+		case "ok":
+			d.OK, err = parseBool(val)
+		case "error":
+			d.Error, err = parseString(val)
+		case "slow":
+			d.Slow, err = parseMillis(val)
+		case "memory":
+			d.InMemory, err = parseUint(val)
+		case "today":
+			d.WrittenToday, err = parseUint(val)
+		case "life":
+			var hours uint64
+			hours, err = parseUint(val)
+			d.Life = time.Duration(min(hours, uint64(maxMono/time.Hour))) * time.Hour
+		}
+		return err
+	})
+	return d, err
 }
 
 func (s *Status) parsePoints(data []byte) error {

@@ -30,6 +30,8 @@ type Config struct {
 	Site *firmwareconfig.Site
 	// Dir is the folder of the spool, on flash.
 	Dir string
+	// SpoolSize bounds the spool's file, in bytes; zero is 64 MiB.
+	SpoolSize int
 	// Ports are the board's ports.
 	Ports drivers.Ports
 	// Dial opens the connection to a broker of Site.
@@ -43,13 +45,17 @@ type Config struct {
 	Log *slog.Logger
 	// Clock replaces the kernel's clocks, for tests; nil is the kernel's.
 	Clock *Clock
+	// Failpoint is the spool's, for crash tests; nil is nothing.
+	Failpoint func(name string)
 }
 
 // Clock is where the agent has the time from.
 type Clock = clock.Clock
 
 // Run runs the board until ctx ends; then it returns nil. It returns an error
-// when it can't start: a site it can't use, or a folder it can't write.
+// when it can't start: a site it can't use, or a spool that another process has
+// open. A disk that takes nothing is no reason not to start: alarms still reach
+// the city.
 func Run(ctx context.Context, cfg Config) (err error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -57,11 +63,14 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if cfg.Clock == nil {
 		cfg.Clock = clock.System()
 	}
-	sp, err := spool.Open(cfg.Dir, spool.Options{Log: cfg.Log})
+	clk := *cfg.Clock
+	cfg.Clock = &clk
+	sp, err := spool.Open(cfg.Dir, spool.Options{MaxSize: cfg.SpoolSize, Log: cfg.Log, Stamp: stamp(&clk), Failpoint: cfg.Failpoint})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, sp.Close()) }()
+	clk.Raise(sp.ClockFloor())
 	c := newCenter(cfg, sp)
 	supervisors, err := supervise(cfg, c)
 	if err != nil {
@@ -76,12 +85,14 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := c.started(ctx); err != nil {
-		return err
+	started := c.started(ctx)
+	if started != nil {
+		cfg.Log.Error("agent starts without its disk", "err", started)
 	}
 	cfg.Log.Info("agent runs", "device", cfg.Site.Device, "center", cfg.Site.Name, "epoch", sp.Epoch(), "version", cfg.Version)
 	var running sync.WaitGroup
 	running.Go(func() { up.Run(ctx) })
+	running.Go(func() { c.watchDisk(ctx, started != nil) })
 	for _, s := range supervisors {
 		running.Go(func() { s.Run(ctx) })
 	}

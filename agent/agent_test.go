@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -201,8 +202,37 @@ func TestRunSaysWhatItCannotUse(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "teapot") {
 		t.Errorf("unknown driver: %v", err)
 	}
-	err = Run(t.Context(), Config{Site: b.site(), Dir: "/dev/null/x", Ports: b.ports})
-	if err == nil || !strings.Contains(err.Error(), "spool folder") {
-		t.Errorf("folder that can't be made: %v", err)
+}
+
+// TestAlarmsWithoutADisk: a folder that can't be used keeps no alarm from being
+// raised, and what was missed is made up for when the disk is there.
+func TestAlarmsWithoutADisk(t *testing.T) {
+	parent := t.TempDir()
+	dir := parent + "/data"
+	if err := os.WriteFile(dir, nil, 0o600); err != nil { // a file where the folder should be
+		t.Fatal(err)
 	}
+	synctest.Test(t, func(t *testing.T) {
+		b := newBoard(t, dir)
+		b.start()
+		b.want("device.fault")
+		b.panic.Set(gpio.Low)
+		b.want("alarm.raised panic-button")
+		b.door.Set(gpio.High)
+		b.want()
+		if err := os.Remove(dir); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second)
+		b.want("door.opened front-door", "agent.started", "device.restored")
+		b.stop()
+		sp, err := spool.Open(dir, spool.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer sp.Close()
+		if n := sp.Backlog(longan.Alarm); n != 1 {
+			t.Errorf("%d alarms on disk, want the one that was in memory", n)
+		}
+	})
 }

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -140,7 +141,9 @@ func (c *center) accept(ctx context.Context, changes []change) error {
 			Time: now.Time, Clock: now.Quality, Mono: now.Mono, Boot: c.cfg.Clock.Boot,
 		}}
 	}
-	if err := c.spool.Append(ctx, entries...); err != nil {
+	if err := c.spool.Append(ctx, entries...); errors.Is(err, spool.ErrNotDurable) {
+		c.cfg.Log.Warn("accepted in memory only", "err", err)
+	} else if err != nil {
 		return err
 	}
 	for _, e := range entries {
@@ -169,8 +172,9 @@ func (c *center) status() *longan.Status {
 		Backlog: map[longan.Lane]uint64{},
 	}
 	for _, l := range longan.Lanes {
-		s.Backlog[l] = c.spool.Lane(l).Backlog()
+		s.Backlog[l] = c.spool.Backlog(l)
 	}
+	s.Disk = c.diskStatus()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for name, p := range c.points {

@@ -30,6 +30,16 @@ type Clock struct {
 	Wall   func() time.Time     //
 	Mono   func() time.Duration // since boot; goes on while the board sleeps
 	Synced func() bool          // whether something keeps Wall right, as NTP does
+
+	floor time.Time // a time that has passed; see Raise
+}
+
+// Raise tells the clock a time that has passed, as the board remembers it: a wall
+// clock below it can't be right.
+func (c *Clock) Raise(t time.Time) {
+	if t.After(c.floor) {
+		c.floor = t.UTC().Truncate(time.Millisecond)
+	}
 }
 
 // System returns the kernel's clocks.
@@ -41,9 +51,13 @@ func System() *Clock {
 // with that quality: the event happened then or later.
 func (c *Clock) Now() Stamp {
 	s := Stamp{Time: c.Wall().UTC().Truncate(time.Millisecond), Mono: c.Mono(), Quality: longan.ClockRTC}
+	lowest := floor
+	if c.floor.After(lowest) {
+		lowest = c.floor
+	}
 	switch {
-	case s.Time.Before(floor):
-		s.Time, s.Quality = floor, longan.ClockFloor
+	case s.Time.Before(lowest):
+		s.Time, s.Quality = lowest, longan.ClockFloor
 	case c.Synced():
 		s.Quality = longan.ClockNTP
 	}

@@ -240,6 +240,9 @@ func (s *Spool) update(f func(*txn) error) (err error) {
 		}
 		b.FillPercent = 0.95 // keys only grow, so pages need no room in the middle
 		t = s.begin(b)
+		if err := s.opts.disk(); err != nil {
+			return err
+		}
 		tx.OnCommit(func() {
 			stats := tx.Stats()
 			written = stats.GetPageAlloc() + pageSize // and the meta page

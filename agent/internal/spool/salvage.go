@@ -113,7 +113,11 @@ func salvage(found *scan, known *identity) []salvagedStream {
 func salvageLane(l longan.Lane, found scannedLane, last, acked uint64) salvagedLane {
 	out := salvagedLane{acked: max(found.acked, acked), last: last}
 	blocks := trueBlocks(found.blocks)
-	blocks = slices.DeleteFunc(blocks, func(b scannedBlock) bool { return b.last <= out.acked })
+	blocks = slices.DeleteFunc(blocks, func(b scannedBlock) bool {
+		return b.last <= out.acked || slices.ContainsFunc(found.gaps, func(g scannedBlock) bool {
+			return g.first <= max(b.first, out.acked+1) && b.last <= g.last // given up, and maybe reported
+		})
+	})
 	for _, g := range found.gaps {
 		out.last = max(out.last, g.last)
 	}

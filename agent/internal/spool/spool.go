@@ -55,6 +55,8 @@ type Options struct {
 	// Failpoint is called at the moments a crash test is interested in, with
 	// their names (Failpoints); nil is nothing. It may not return.
 	Failpoint func(name string)
+
+	disk func() error // for tests: what a commit fails with
 }
 
 // Spool is an open spool. Its methods may be called from many goroutines.
@@ -114,6 +116,9 @@ func Open(dir string, opts Options) (*Spool, error) {
 	}
 	if opts.Failpoint == nil {
 		opts.Failpoint = func(string) {}
+	}
+	if opts.disk == nil {
+		opts.disk = func() error { return nil }
 	}
 	s := &Spool{
 		dir: dir, path: filepath.Join(dir, FileName), opts: opts, log: opts.Log,
