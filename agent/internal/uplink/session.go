@@ -34,13 +34,19 @@ func (u *Uplink) runSession(ctx context.Context, broker string) error {
 		acks:   make(chan []byte, 64),
 		lost:   make(chan error, 1),
 	}
-	options, err := s.options(ctx, broker)
+	// The connection lives longer than ctx, to say goodbye, and ends with this
+	// function: paho can stop waiting neither for a CONNACK nor for a write. The
+	// broker publishes the will of a session that failed, as it should.
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	options, err := s.options(ctx, life, broker)
 	if err != nil {
+		end()
 		return err
 	}
 	s.client = mqtt.NewClient(options)
-	defer s.client.Disconnect(0)
-	if err := wait(ctx, s.client.Connect(), connectTimeout); err != nil {
+	defer s.client.Disconnect(uint(endTimeout.Milliseconds())) // waits for paho's goroutines
+	defer end()
+	if err := wait(ctx, s.client.Connect(), connectTimeout+sendTimeout); err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
 	if err := s.subscribe(ctx); err != nil {
@@ -54,7 +60,9 @@ func (u *Uplink) runSession(ctx context.Context, broker string) error {
 	return err
 }
 
-func (s *session) options(ctx context.Context, broker string) (*mqtt.ClientOptions, error) {
+// options returns what paho needs. It dials until ctx ends, and the connection
+// is closed when life ends.
+func (s *session) options(ctx, life context.Context, broker string) (*mqtt.ClientOptions, error) {
 	will, err := (&longan.Status{Device: s.cfg.Device, Session: s.id, Epoch: s.cfg.Epoch(), State: longan.Offline}).Encode()
 	if err != nil {
 		return nil, fmt.Errorf("encode will: %w", err)
@@ -78,7 +86,12 @@ func (s *session) options(ctx context.Context, broker string) (*mqtt.ClientOptio
 	o.SetCustomOpenConnectionFn(func(u *url.URL, _ mqtt.ClientOptions) (net.Conn, error) {
 		ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 		defer cancel()
-		return s.cfg.Dial(ctx, u)
+		conn, err := s.cfg.Dial(ctx, u)
+		if err != nil {
+			return nil, err
+		}
+		context.AfterFunc(life, func() { conn.Close() })
+		return conn, nil
 	})
 	o.SetConnectionLostHandler(func(_ mqtt.Client, err error) {
 		select {

@@ -64,10 +64,11 @@ type Config struct {
 
 // The uplink's patience.
 const (
-	connectTimeout = 20 * time.Second // TCP, TLS and CONNACK
-	sendTimeout    = 10 * time.Second // of one write to the link
-	ackTimeout     = 10 * time.Second // until unacknowledged batches are sent again
-	stallTimeout   = 60 * time.Second // without any progress, until the session is given up
+	connectTimeout = 20 * time.Second       // TCP, TLS and CONNACK
+	sendTimeout    = 10 * time.Second       // of one write to the link
+	ackTimeout     = 10 * time.Second       // until unacknowledged batches are sent again
+	endTimeout     = 500 * time.Millisecond // for paho's goroutines to end
+	stallTimeout   = 60 * time.Second       // without any progress, until the session is given up
 	backoffFirst   = time.Second
 	backoffMost    = 60 * time.Second
 	backoffAlarm   = 5 * time.Second // the bound while an alarm waits
