@@ -54,11 +54,10 @@ func (in *Ingest) session(ctx context.Context) error {
 	err := wait(ctx, client.Connect(), connectTimeout+answerTimeout)
 	select {
 	case conn := <-opened:
-		if err != nil {
-			conn.Close() // or paho would wait for the CONNACK for ever
-		} else {
+		if err == nil {
 			defer conn.Close()
-			err = conn.SetDeadline(time.Time{})
+		} else {
+			conn.Close() // paho must not go on waiting for the CONNACK behind us
 		}
 	default:
 	}
@@ -95,10 +94,7 @@ func (in *Ingest) options(ctx context.Context, lost chan<- error, opened chan<- 
 		if err != nil {
 			return nil, err
 		}
-		// paho bounds neither the CONNECT nor the wait for its answer.
-		if err := conn.SetDeadline(time.Now().Add(connectTimeout)); err != nil {
-			return nil, errors.Join(err, conn.Close())
-		}
+		// paho gives CONNECT and CONNACK a deadline of its own, connectTimeout.
 		opened <- conn
 		return conn, nil
 	})
