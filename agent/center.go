@@ -141,13 +141,14 @@ func (c *center) accept(ctx context.Context, changes []change) error {
 			Time: now.Time, Clock: now.Quality, Mono: now.Mono, Boot: c.cfg.Clock.Boot,
 		}}
 	}
-	if err := c.spool.Append(ctx, entries...); errors.Is(err, spool.ErrNotDurable) {
+	err := c.spool.Append(ctx, entries...)
+	if errors.Is(err, spool.ErrNotDurable) {
 		c.cfg.Log.Warn("accepted in memory only", "err", err)
 	} else if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		c.cfg.Log.Debug("accepted", "epoch", e.Event.Epoch, "lane", e.Event.Lane.String(), "seq", e.Event.Seq,
+		c.cfg.Log.Debug("accepted", "durable", err == nil, "epoch", e.Event.Epoch, "lane", e.Event.Lane.String(), "seq", e.Event.Seq,
 			"type", e.Event.Type, "point", e.Event.Point)
 	}
 	return nil

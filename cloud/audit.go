@@ -13,6 +13,9 @@ const StoreName = "city.db"
 // StreamAudit is what the stored events of one stream say of themselves.
 type StreamAudit = store.StreamCheck
 
+// Query selects events of a Store.
+type Query = store.Query
+
 // Audit reads a whole store anew and returns every stream of it, or an error
 // when the file itself is not sound. It is for tests, the simulator and a
 // doubt; the store may be in use.

@@ -52,8 +52,9 @@ func (t *Tally) LogLine(device longan.DeviceID, line []byte) {
 	var l struct {
 		Msg, Epoch, Lane string
 		Seq              uint64
+		Durable          bool
 	}
-	if json.Unmarshal(line, &l) != nil || l.Msg != "accepted" || l.Seq == 0 {
+	if json.Unmarshal(line, &l) != nil || l.Msg != "accepted" || !l.Durable || l.Seq == 0 {
 		return
 	}
 	t.mu.Lock()

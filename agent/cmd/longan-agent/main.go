@@ -18,7 +18,9 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -68,6 +70,7 @@ func runAgent(args []string, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	site := flags.String("site", "/etc/longan/site.toml", "site file / 站点文件")
 	data := flags.String("data", "/var/lib/longan", "folder for the spool / 缓存目录")
+	size := flags.Int("spool-size", 0, "bytes that the spool's file may take; 0 is 64 MiB / 缓存文件上限")
 	level := new(slog.LevelVar)
 	flags.TextVar(level, "log", level, "log level / 日志级别: debug, info, warn, error")
 	asJSON := flags.Bool("log-json", false, "log as JSON / 以 JSON 输出日志")
@@ -88,14 +91,14 @@ func runAgent(args []string, stderr io.Writer) int {
 	if *asJSON {
 		handler = slog.NewJSONHandler(stderr, options)
 	}
-	if err := serve(cfg, *data, slog.New(handler)); err != nil {
+	if err := serve(cfg, *data, *size, slog.New(handler)); err != nil {
 		fmt.Fprintln(stderr, "longan-agent:", err)
 		return exitFailed
 	}
 	return 0
 }
 
-func serve(site *firmwareconfig.Site, data string, log *slog.Logger) error {
+func serve(site *firmwareconfig.Site, data string, size int, log *slog.Logger) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	password, err := readPassword(site.Uplink.PasswordFile)
@@ -107,8 +110,27 @@ func serve(site *firmwareconfig.Site, data string, log *slog.Logger) error {
 		return err
 	}
 	return agent.Run(ctx, agent.Config{
-		Site: site, Dir: data, Ports: ports, Dial: dial, Password: password, Version: version(), Log: log,
+		Site: site, Dir: data, SpoolSize: size, Ports: ports, Dial: dial, Password: password, Version: version(), Log: log,
+		Failpoint: failpoint(os.Getenv("LONGAN_FAILPOINT")),
 	})
+}
+
+// failpoint returns a function that ends this process with SIGKILL the nth time
+// it is called with the name, for a spec "name:n" as crash tests set it; nil
+// for anything else.
+func failpoint(spec string) func(string) {
+	name, count, ok := strings.Cut(spec, ":")
+	n, err := strconv.ParseInt(count, 10, 64)
+	if !ok || err != nil {
+		return nil
+	}
+	var seen atomic.Int64
+	return func(at string) {
+		if at == name && seen.Add(1) == n {
+			syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			select {} // until the signal arrives
+		}
+	}
 }
 
 // readPassword returns the first line of a file.

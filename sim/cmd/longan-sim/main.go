@@ -22,11 +22,17 @@ func main() {
 }
 
 func run(args []string, stdout, stderr io.Writer) int {
-	if len(args) > 0 && args[0] == "demo" {
-		return demo(args[1:], stdout, stderr)
+	if len(args) > 0 {
+		switch args[0] {
+		case "demo":
+			return demo(args[1:], stdout, stderr)
+		case "crash":
+			return crash(args[1:], stdout, stderr)
+		}
 	}
 	fmt.Fprint(stderr, `用法 / usage:
   longan-sim demo    演示：市中心和几个乡镇中心 / the city and a few centers
+  longan-sim crash   断电、坏盘、满盘，看丢不丢 / power cuts, damaged and full disks
   longan-sim demo -h 全部选项 / all options
 `)
 	return 2
