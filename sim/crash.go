@@ -51,8 +51,7 @@ func (r *CrashReport) OK() bool {
 	return r.SilentlyLost == 0 && r.Duplicated == 0 && r.OutOfOrder == 0 && r.FailedStarts == 0 && r.Stored > 0
 }
 
-// Run plays the rounds and returns the books. It needs the programs: see
-// FindPrograms.
+// Run plays the rounds and returns the books.
 func (c *Crash) Run(ctx context.Context) (*CrashReport, error) {
 	start := time.Now()
 	if c.Dir == "" {
@@ -65,7 +64,7 @@ func (c *Crash) Run(ctx context.Context) (*CrashReport, error) {
 	} else if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make folder: %w", err)
 	}
-	programs, err := FindPrograms(ctx, c.Dir)
+	agent, err := FindProgram(ctx, c.Dir, "longan-agent")
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +81,7 @@ func (c *Crash) Run(ctx context.Context) (*CrashReport, error) {
 	cityEnd := make(chan error, 1)
 	go func() { cityEnd <- city.Run(cityCtx) }()
 	report := &CrashReport{Ends: map[string]int{}, Damages: map[string]int{}}
-	err = c.play(ctx, programs.Agent, listener.Addr().String(), store, report)
+	err = c.play(ctx, agent, listener.Addr().String(), store, report)
 	stopCity()
 	if err := errors.Join(err, <-cityEnd); err != nil {
 		return nil, err
@@ -104,6 +103,9 @@ func (c *Crash) play(ctx context.Context, agent, broker, store string, report *C
 		}
 		if err != nil {
 			return err
+		}
+		if b.disk != nil {
+			defer b.disk.unmount()
 		}
 		boards = append(boards, b)
 	}

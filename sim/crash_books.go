@@ -80,11 +80,15 @@ type hole struct {
 // recovered is the data of a spool.recovered event.
 type recovered struct {
 	Exact  bool
-	Epochs []struct {
-		Epoch string
-		Lanes map[string]struct{ Last, Salvaged, Lost uint64 }
-	}
+	Epochs []recoveredEpoch
 }
+
+type recoveredEpoch struct {
+	Epoch string
+	Lanes map[string]recoveredLane
+}
+
+type recoveredLane struct{ Last, Salvaged, Lost uint64 }
 
 func (b *crashBoard) load(ctx context.Context, path string) (*stored, error) {
 	store, err := cloud.OpenStore(ctx, path)
@@ -143,11 +147,6 @@ func (s *stored) reported(k eventKey) bool {
 
 // close holds what the board accepted against what the city has.
 func (b *crashBoard) close(ctx context.Context, path string, r *CrashReport) error {
-	if b.disk != nil {
-		if err := b.disk.unmount(); err != nil {
-			return err
-		}
-	}
 	have, err := b.load(ctx, path)
 	if err != nil {
 		return err

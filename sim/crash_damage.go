@@ -122,10 +122,6 @@ func (d *smallDisk) free() error {
 	return nil
 }
 
-// unmount takes the filesystem away.
-func (d *smallDisk) unmount() error {
-	if err := syscall.Unmount(d.dir, syscall.MNT_DETACH); err != nil {
-		return fmt.Errorf("unmount small disk: %w", err)
-	}
-	return nil
-}
+// unmount takes the filesystem away. There is nothing to be done about a
+// failure: it goes with the machine.
+func (d *smallDisk) unmount() { _ = syscall.Unmount(d.dir, syscall.MNT_DETACH) }

@@ -89,7 +89,11 @@ func (d *Demo) prepare(ctx context.Context) error {
 		l.Close()
 	}
 	d.say("准备程序 / preparing the programs …")
-	programs, err := FindPrograms(ctx, d.Dir)
+	agent, err := FindProgram(ctx, d.Dir, "longan-agent")
+	if err != nil {
+		return err
+	}
+	city, err := FindProgram(ctx, d.Dir, "longan-cloud")
 	if err != nil {
 		return err
 	}
@@ -108,14 +112,14 @@ func (d *Demo) prepare(ctx context.Context) error {
 	} else {
 		args = append(args, "-mqtt", d.MQTT, "-insecure-demo")
 	}
-	d.cloud = &Process{Name: "longan-cloud", Path: programs.Cloud, Args: args, Line: d.keepLog("cloud")}
+	d.cloud = &Process{Name: "longan-cloud", Path: city, Args: args, Line: d.keepLog("cloud")}
 	townships := longan.Townships()
 	if d.Centers < 1 || d.Centers > len(townships) {
 		return fmt.Errorf("%d centers: want 1 to %d", d.Centers, len(townships))
 	}
 	for i := range d.Centers {
 		// Spread over the list, so that a few centers show several counties.
-		c, err := d.newCenter(townships[(i*61+31)%len(townships)], programs.Agent, broker)
+		c, err := d.newCenter(townships[(i*61+31)%len(townships)], agent, broker)
 		if err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -115,26 +116,23 @@ func (p *Process) Restarts() int {
 	return p.restarts
 }
 
-// Programs are the paths of the real programs.
-type Programs struct{ Agent, Cloud string }
-
-// FindPrograms returns the programs that stand beside this one, or builds them
-// into dir from the source in the working directory.
-func FindPrograms(ctx context.Context, dir string) (Programs, error) {
+// FindProgram returns the path of longan-agent or longan-cloud: the one that
+// stands beside this program, or one that it builds into dir from the source of
+// the module that it is run in.
+func FindProgram(ctx context.Context, dir, name string) (string, error) {
 	if self, err := os.Executable(); err == nil {
-		p := Programs{filepath.Join(filepath.Dir(self), "longan-agent"), filepath.Join(filepath.Dir(self), "longan-cloud")}
-		if isFile(p.Agent) && isFile(p.Cloud) {
-			return p, nil
+		if beside := filepath.Join(filepath.Dir(self), name); isFile(beside) {
+			return beside, nil
 		}
 	}
-	const module = "github.com/longan-edge/longan"
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", dir+string(filepath.Separator),
-		module+"/agent/cmd/longan-agent", module+"/cloud/cmd/longan-cloud")
+	folder, _ := strings.CutPrefix(name, "longan-")
+	path := filepath.Join(dir, name)
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, "github.com/longan-edge/longan/"+folder+"/cmd/"+name)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return Programs{}, fmt.Errorf("build longan-agent and longan-cloud (run this in the project's folder, or put both beside longan-sim): %w\n%s", err, out)
+		return "", fmt.Errorf("build %s (run this in the project's folder, or put %s beside it): %w\n%s", name, name, err, out)
 	}
-	return Programs{filepath.Join(dir, "longan-agent"), filepath.Join(dir, "longan-cloud")}, nil
+	return path, nil
 }
 
 func isFile(path string) bool {
