@@ -106,10 +106,10 @@ func victimOf(k, v []byte, b *block) victim {
 func (t *txn) retire(v victim) error {
 	err := (&block{states: v.states}).eachState(func(key string, state longan.PointState) error {
 		left := leftBehind{state, v.run, v.ord}
-		if old, err := parseLeft(t.b.Get(stateKey(key))); err == nil && (old.state == state || old.after(left)) {
+		if old, err := parseLeft(key, t.b.Get(stateKey(key))); err == nil && (old.state == state || old.after(left)) {
 			return nil
 		}
-		return t.b.Put(stateKey(key), left.append(nil))
+		return t.b.Put(stateKey(key), left.append(nil, key))
 	})
 	if err != nil {
 		return err

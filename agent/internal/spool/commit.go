@@ -291,6 +291,8 @@ func (s *Spool) adopt(t *txn) {
 // makeRoom gives events up because the file is full before the budget is. It
 // reports whether there was any to give up.
 func (s *Spool) makeRoom() bool {
+	s.db.MaxSize = s.opts.MaxSize
+	defer func() { s.db.MaxSize = s.opts.MaxSize - s.headroom() }()
 	var live, after int64
 	err := s.update(func(t *txn) error {
 		live = t.bytes()

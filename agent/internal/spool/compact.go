@@ -66,7 +66,6 @@ func (s *Spool) compactNow() (err error) {
 	if err != nil {
 		return fmt.Errorf("compact spool: %w", err)
 	}
-	to.AllocSize = 64 << 10
 	err = bolt.Compact(to, s.db, 1<<20)
 	if err = errors.Join(err, to.Sync(), to.Close()); err != nil {
 		return errors.Join(fmt.Errorf("compact spool: %w", err), os.Remove(temp))
@@ -87,7 +86,8 @@ func (s *Spool) compactNow() (err error) {
 		s.db = nil
 		return s.setTrouble(fmt.Errorf("open compacted spool: %w", err))
 	}
-	s.db.AllocSize = 64 << 10
+	s.db.AllocSize = pageSize
+	s.db.MaxSize = s.opts.MaxSize - s.headroom()
 	s.w.zeroed = 0
 	return nil
 }

@@ -2,6 +2,7 @@ package spool
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -45,6 +46,7 @@ func damages() map[string]func(b []byte) []byte {
 		"zeroed page":   zeroPage,
 		"flipped bits":  flipBits,
 		"flipped trees": flipTrees,
+		"lost keys":     loseKeys,
 	}
 }
 
@@ -74,6 +76,17 @@ func flipBits(b []byte) []byte {
 func flipTrees(b []byte) []byte {
 	for at := 2 * pageSize; at < len(b); at += pageSize {
 		b[at+8] ^= 0xff
+	}
+	return b
+}
+
+// loseKeys takes the last key from every leaf, as a bit that flips in its count
+// does.
+func loseKeys(b []byte) []byte {
+	for at := 2 * pageSize; at < len(b); at += pageSize {
+		if count := binary.LittleEndian.Uint16(b[at+10:]); b[at+8] == 2 && count > 1 {
+			binary.LittleEndian.PutUint16(b[at+10:], count-1)
+		}
 	}
 	return b
 }

@@ -18,8 +18,9 @@
 //	0x02 stream (2), lane           a block: everything up to its seq is acknowledged
 //	0x03 key                        the state that freed events left under the key,
 //	                                and when (run, ordinal)
-//	0x04 stream (2)                 the epoch of an earlier stream
+//	0x04 stream (2)                 the epoch of an earlier stream, and its last numbers
 //	0x10 stream (2), lane, seq (8)  a block of events, or a gap
+//	0xff                            the last numbers of the epoch that is being written
 //
 // A commit makes one block a lane, compressed; several when they would get too
 // long. So an outage of 100,000 events is a thousand records. A block carries its

@@ -92,7 +92,8 @@ func (s *Spool) use(c *content, known *identity) error {
 	} else if err != nil {
 		return fmt.Errorf("open spool: %w", err)
 	}
-	db.AllocSize = 64 << 10 // grow in small steps, or MaxSize is reached 16 MiB early
+	db.AllocSize = pageSize // bbolt keeps so much of MaxSize in hand: by default 16 MiB
+	db.MaxSize = s.opts.MaxSize - s.headroom()
 	s.w.head, s.w.headStored, s.w.ord = c.head, false, 0
 	s.w.head.run++
 	s.w.budget, s.w.suspect, s.w.condemned = int64(s.opts.Budget), false, false
@@ -126,6 +127,10 @@ func damaged(err error) bool {
 	return true
 }
 
+// headroom is what of MaxSize is kept for the transaction that makes room: it
+// writes pages before it frees any.
+func (s *Spool) headroom() int { return max(32<<10, s.opts.MaxSize/16) }
+
 func (s *Spool) boltOptions() *bolt.Options {
 	return &bolt.Options{
 		Timeout:         2 * time.Second, // for the lock; zero would wait for ever
@@ -157,7 +162,6 @@ func (s *Spool) create(found *scan, streams []salvagedStream, epoch epochID, run
 	if err != nil {
 		return err
 	}
-	db.AllocSize = 64 << 10
 	fill := filler{s: s, db: db, found: found, head: head{epoch: epoch, stream: uint16(len(streams)), run: run}}
 	err = fill.all(streams, recovered)
 	if err = errors.Join(err, db.Sync(), db.Close()); err != nil {

@@ -27,13 +27,17 @@ func (f *filler) all(streams []salvagedStream, recovered *longan.Event) error {
 		}
 		if f.found != nil {
 			for key, l := range f.found.left {
-				if err := b.Put(stateKey(key), l.append(nil)); err != nil {
+				if err := b.Put(stateKey(key), l.append(nil, key)); err != nil {
 					return err
 				}
 			}
 		}
-		if recovered == nil {
-			return nil
+		tail := epochEntry{epoch: f.head.epoch}
+		if recovered != nil {
+			tail.lasts[recovered.Lane] = 1
+		}
+		if err := b.Put(tailKey(), tail.append(nil)); err != nil || recovered == nil {
+			return err
 		}
 		return f.put(b, f.head.stream, f.head.epoch, &block{
 			kind: kindEvents, lane: recovered.Lane, first: 1, last: 1, count: 1,
@@ -79,7 +83,11 @@ func (f *filler) stream(index uint16, st *salvagedStream) error {
 				return err
 			}
 		}
-		return b.Put(epochKey(index), epochValue(st.epoch))
+		entry := epochEntry{epoch: st.epoch}
+		for l := range st.lanes {
+			entry.lasts[l] = st.lanes[l].last
+		}
+		return b.Put(epochKey(index), entry.append(nil))
 	})
 	for l := range st.lanes {
 		for items := st.lanes[l].items; len(items) > 0 && err == nil; {

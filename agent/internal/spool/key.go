@@ -15,6 +15,7 @@ const (
 	keyState = 0x03
 	keyEpoch = 0x04
 	keyBlock = 0x10
+	keyTail  = 0xff // behind all blocks, in the page that an append writes anyway
 )
 
 func headKey() []byte { return []byte{keyHead} }
@@ -70,17 +71,44 @@ func parseHead(v []byte) (h head, err error) {
 	return h, nil
 }
 
-// An earlier epoch's entry is its id with a checksum.
-func epochValue(e epochID) []byte {
-	return append(binary.BigEndian.AppendUint32(nil, checksum(e[:])), e[:]...)
+// lasts are the last numbers of an epoch's lanes. bbolt would not notice when a
+// page loses its last keys; the blocks that stand behind the last number would be
+// gone, and the numbers given out again.
+type lasts [len(longan.Lanes)]uint64
+
+func (st *stream) lasts() (all lasts) {
+	for l := range all {
+		all[l] = st.lanes[l].Last
+	}
+	return all
 }
 
-func parseEpochValue(v []byte) (e epochID, err error) {
-	if len(v) != 12 || !bytes.Equal(epochValue(epochID(v[4:])), v) {
+// epochEntry is what there is of an epoch besides its blocks.
+type epochEntry struct {
+	epoch epochID
+	lasts lasts
+}
+
+func (e epochEntry) append(dst []byte) []byte {
+	rest := e.epoch[:]
+	for _, last := range e.lasts {
+		rest = binary.BigEndian.AppendUint64(rest, last)
+	}
+	return append(binary.BigEndian.AppendUint32(dst, checksum(rest)), rest...)
+}
+
+func parseEpochEntry(v []byte) (e epochEntry, err error) {
+	if len(v) != 4+8+8*len(e.lasts) || binary.BigEndian.Uint32(v) != checksum(v[4:]) {
 		return e, fmt.Errorf("epoch: %w", errCorrupt)
 	}
-	return epochID(v[4:]), nil
+	e.epoch = epochID(v[4:])
+	for l := range e.lasts {
+		e.lasts[l] = binary.BigEndian.Uint64(v[12+8*l:])
+	}
+	return e, nil
 }
+
+func tailKey() []byte { return []byte{keyTail} }
 
 // leftBehind is the state that freed events left under a key, and when.
 type leftBehind struct {
@@ -93,15 +121,21 @@ func (l leftBehind) after(o leftBehind) bool {
 	return l.run > o.run || (l.run == o.run && l.ord > o.ord)
 }
 
-func (l leftBehind) append(dst []byte) []byte {
-	dst = append(dst, byte(l.state))
-	dst = binary.BigEndian.AppendUint32(dst, l.run)
-	return binary.BigEndian.AppendUint32(dst, l.ord)
+// append appends the value of stateKey(key).
+func (l leftBehind) append(dst []byte, key string) []byte {
+	rest := binary.BigEndian.AppendUint32([]byte{byte(l.state)}, l.run)
+	rest = binary.BigEndian.AppendUint32(rest, l.ord)
+	dst = append(dst, rest...)
+	return binary.BigEndian.AppendUint32(dst, checksum(append(rest, key...)))
 }
 
-func parseLeft(v []byte) (leftBehind, error) {
-	if len(v) != 9 {
-		return leftBehind{}, fmt.Errorf("state: %w", errCorrupt)
+func parseLeft(key string, v []byte) (l leftBehind, err error) {
+	if len(v) != 13 {
+		return l, fmt.Errorf("state: %w", errCorrupt)
 	}
-	return leftBehind{longan.PointState(v[0]), binary.BigEndian.Uint32(v[1:]), binary.BigEndian.Uint32(v[5:])}, nil
+	l = leftBehind{longan.PointState(v[0]), binary.BigEndian.Uint32(v[1:]), binary.BigEndian.Uint32(v[5:])}
+	if !bytes.Equal(l.append(nil, key), v) {
+		return l, fmt.Errorf("state: checksum: %w", errCorrupt)
+	}
+	return l, nil
 }

@@ -80,6 +80,9 @@ func (t *txn) trim() error {
 	if !t.s.w.suspect {
 		return nil
 	}
+	if err := t.putTail(); err != nil {
+		return err
+	}
 	for i := range t.streams {
 		st := &t.streams[i]
 		for _, l := range longan.Lanes {
@@ -131,7 +134,15 @@ func (t *txn) put(group []*request) error {
 		}
 		t.s.w.text[l] = open[l].text[:0]
 	}
-	return nil
+	if !t.added {
+		return nil
+	}
+	return t.putTail()
+}
+
+// putTail writes the last numbers.
+func (t *txn) putTail() error {
+	return t.b.Put(tailKey(), epochEntry{t.current().epoch, t.current().lasts()}.append(nil))
 }
 
 // builder collects the events of one lane into blocks.
@@ -199,7 +210,7 @@ func (t *txn) moveMemory() error {
 			return err
 		}
 	}
-	if err := t.b.Put(epochKey(st.index), epochValue(st.epoch)); err != nil {
+	if err := t.b.Put(epochKey(st.index), epochEntry{st.epoch, st.lasts()}.append(nil)); err != nil {
 		return err
 	}
 	t.streams = slices.Insert(t.streams, len(t.streams)-1, st)

@@ -22,6 +22,8 @@ type content struct {
 	head    head
 	streams []stream // oldest first, the one of head last
 	left    map[string]leftBehind
+	entries map[uint16]epochEntry // of earlier streams
+	tail    epochEntry            // of the one that is being written
 }
 
 // leftStates returns the states alone.
@@ -90,7 +92,7 @@ func checkMetas(path string) error {
 
 // readContent reads every key, checks every block, and folds the states.
 func readContent(db *bolt.DB) (*content, error) {
-	c := &content{left: map[string]leftBehind{}}
+	c := &content{left: map[string]leftBehind{}, entries: map[uint16]epochEntry{}}
 	err := db.View(func(tx *bolt.Tx) error {
 		b := tx.Bucket(bucketName())
 		if b == nil {
@@ -114,12 +116,19 @@ func readContent(db *bolt.DB) (*content, error) {
 		if st.epoch == (epochID{}) {
 			return nil, fmt.Errorf("stream %d has no epoch: %w", st.index, errCorrupt)
 		}
+		entry := c.entries[st.index]
+		if st.index == c.head.stream {
+			entry = c.tail
+		}
 		for l := range st.lanes {
 			lane := &st.lanes[l]
 			if lane.Acked > lane.Last && st.index == c.head.stream {
 				return nil, fmt.Errorf("lane %v: acknowledged to %d, last is %d: %w", longan.Lane(l), lane.Acked, lane.Last, errCorrupt)
 			} else if lane.Acked > lane.Last { // an earlier epoch keeps no last block
 				lane.Last, lane.Freed = lane.Acked, lane.Acked
+			}
+			if lane.Last != entry.lasts[l] || st.epoch != entry.epoch {
+				return nil, fmt.Errorf("lane %v of %v ends with %d, not %d: %w", longan.Lane(l), st.epoch, lane.Last, entry.lasts[l], errCorrupt)
 			}
 		}
 	}
@@ -162,7 +171,7 @@ func (c *content) take(k, v []byte) (err error) {
 		lane := &c.stream(binary.BigEndian.Uint16(k[1:])).lanes[b.lane]
 		lane.Acked, lane.stored = b.first, b.first
 	case keyState:
-		left, err := parseLeft(v)
+		left, err := parseLeft(string(k[1:]), v)
 		if err != nil {
 			return err
 		}
@@ -171,7 +180,11 @@ func (c *content) take(k, v []byte) (err error) {
 		if len(k) != 3 {
 			return fmt.Errorf("key %x: %w", k, errCorrupt)
 		}
-		c.stream(binary.BigEndian.Uint16(k[1:])).epoch, err = parseEpochValue(v)
+		index := binary.BigEndian.Uint16(k[1:])
+		c.entries[index], err = parseEpochEntry(v)
+		c.stream(index).epoch = c.entries[index].epoch
+	case keyTail:
+		c.tail, err = parseEpochEntry(v)
 	case keyBlock:
 		return c.takeBlock(k, v)
 	default:
