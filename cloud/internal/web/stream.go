@@ -82,6 +82,11 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, http.StatusBadRequest, bad)
 		return
 	}
+	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
+	w.Header().Set("X-Accel-Buffering", "no") // or nginx holds events back
+	if r.Method == http.MethodHead {
+		return // nobody would see the events, and the stream would never end
+	}
 	select {
 	case s.slots <- struct{}{}:
 		defer func() { <-s.slots }()
@@ -95,8 +100,6 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 	if after == "" {
 		after = p["after"]
 	}
-	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
-	w.Header().Set("X-Accel-Buffering", "no") // or nginx holds events back
 	if err := c.serve(r, after); err != nil {
 		s.cfg.Log.Debug("stream ended", "err", err)
 	}

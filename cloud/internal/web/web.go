@@ -106,7 +106,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /api/v1/alarms", s.alarms)
 	mux.HandleFunc("GET /api/v1/events", s.events)
 	mux.HandleFunc("GET /api/v1/stream", s.stream)
-	mux.HandleFunc("/api/", s.notFound)
+	mux.HandleFunc("GET /api/", s.notFound) // another method is answered 405
 	mux.HandleFunc("GET /healthz", s.healthz)
 	return secured(mux)
 }

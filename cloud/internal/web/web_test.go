@@ -272,6 +272,24 @@ func TestBadRequests(t *testing.T) {
 	}
 }
 
+// TestMethods: the API is read only, and a stream needs somebody who reads.
+func TestMethods(t *testing.T) {
+	s, _, _ := newServer(t, nil)
+	for _, tt := range []struct {
+		method, url string
+		code        int
+	}{
+		{"POST", "/", 405}, {"POST", "/api/v1/events", 405}, {"DELETE", "/api/v1/centers/621202004-01", 405},
+		{"PUT", "/api/v1/stream", 405}, {"POST", "/api/v2", 405}, {"HEAD", "/", 200}, {"HEAD", "/api/v1/stream", 200},
+	} {
+		w := httptest.NewRecorder()
+		s.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), tt.method, tt.url, nil))
+		if w.Code != tt.code || (w.Code == 405 && w.Header().Get("Allow") != "GET, HEAD") {
+			t.Errorf("%s %s: got %d, allow %q; want %d", tt.method, tt.url, w.Code, w.Header().Get("Allow"), tt.code)
+		}
+	}
+}
+
 func FuzzEventsQuery(f *testing.F) {
 	for _, seed := range []string{"", "device=621202001-01&limit=5", "limit=-1", "before=%31", "lane=alarm&type=a.b", "a=1&a=2", "%", "limit=1;limit=2", "lang=en"} {
 		f.Add(seed)
