@@ -81,6 +81,12 @@ func (c *Crash) Run(ctx context.Context) (*CrashReport, error) {
 	cityEnd := make(chan error, 1)
 	go func() { cityEnd <- city.Run(cityCtx) }()
 	report := &CrashReport{Ends: map[string]int{}, Damages: map[string]int{}}
+	select {
+	case <-city.Ready():
+	case err := <-cityEnd:
+		stopCity()
+		return nil, err
+	}
 	err = c.play(ctx, agent, listener.Addr().String(), store, report)
 	stopCity()
 	if err := errors.Join(err, <-cityEnd); err != nil {
