@@ -1,6 +1,7 @@
 // Command longan-sim plays the world around Longan: hardware, links, power.
 //
 //	longan-sim demo [-centers 3] [-for 20s] [-json] [-kill] [-broker URL]
+//	longan-sim bench spool [-json] [-n 100000] [-dir DIR]
 package main
 
 import (
@@ -28,11 +29,14 @@ func run(args []string, stdout, stderr io.Writer) int {
 			return demo(args[1:], stdout, stderr)
 		case "crash":
 			return crash(args[1:], stdout, stderr)
+		case "bench":
+			return benchmark(args[1:], stdout, stderr)
 		}
 	}
 	fmt.Fprint(stderr, `用法 / usage:
   longan-sim demo    演示：市中心和几个乡镇中心 / the city and a few centers
   longan-sim crash   断电、坏盘、满盘，看丢不丢 / power cuts, damaged and full disks
+  longan-sim bench   测量缓存，与 SQLite、bbolt 对照 / measure the spool beside SQLite and bbolt
   longan-sim demo -h 全部选项 / all options
 `)
 	return 2
