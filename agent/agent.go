@@ -112,7 +112,7 @@ func supervise(cfg Config, c *center) ([]*drivers.Supervisor, error) {
 		all = append(all, &drivers.Supervisor{
 			Name: peripheral, Driver: driver, Emit: c.emit,
 			Report: func(ctx context.Context, h drivers.Health) error { return c.report(ctx, peripheral, h) },
-			Log:    cfg.Log.With("peripheral", peripheral),
+			Log:    cfg.Log,
 		})
 	}
 	return all, nil

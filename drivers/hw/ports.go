@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 
 	"golang.org/x/sys/unix"
 	"periph.io/x/conn/v3/driver/driverreg"
@@ -24,6 +25,8 @@ type Ports struct {
 	log    *slog.Logger
 	kernel kernel
 	names  map[string]address // lines by the names that periph gives them
+
+	direction sync.Map // names of the RS-485 ports that were opened before
 }
 
 var _ drivers.Ports = (*Ports)(nil)

@@ -46,7 +46,9 @@ func (p *Ports) Serial(ctx context.Context, name string, mode drivers.SerialMode
 		return nil, fmt.Errorf("open %s: %w", name, err)
 	}
 	if mode.RS485 {
-		if err := port.control(switchDirection); err != nil {
+		err := port.control(switchDirection)
+		// Once is enough: a port whose module fails is opened every few seconds.
+		if _, said := p.direction.LoadOrStore(name, true); err != nil && !said {
 			p.log.Info("kernel does not switch the RS-485 direction, the transceiver has to", "port", name, "err", err)
 		}
 	}

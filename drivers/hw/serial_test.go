@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -65,6 +66,29 @@ func openSerial(t *testing.T, name string, mode drivers.SerialMode) *serialPort 
 	}
 	t.Cleanup(func() { s.Close() })
 	return s.(*serialPort)
+}
+
+// TestRS485ToldOnce: a pseudo-terminal has no direction to switch, and a module
+// that fails has its port opened again every few seconds.
+func TestRS485ToldOnce(t *testing.T) {
+	var log bytes.Buffer
+	p, err := New(Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, name := plug(t)
+	for range 3 {
+		s, err := p.Serial(t.Context(), name, drivers.SerialMode{Baud: 9600, RS485: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := strings.Count(log.String(), "RS-485"); got != 1 {
+		t.Errorf("told %d times of three, want once:\n%s", got, log.String())
+	}
 }
 
 func TestSerialCarriesAllByteValues(t *testing.T) {
