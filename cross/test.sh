@@ -10,7 +10,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 export PATH=$PATH:/usr/sbin:/sbin # mosquitto's place on Debian
 
-LINT='format vet modern staticcheck rules'
+LINT='format vet modern tidy staticcheck rules'
 STEPS="tools $LINT race bits32 build fuzz clean"
 
 left_out=''
@@ -64,6 +64,8 @@ step_format() {
 step_vet() { CGO_ENABLED=0 go vet -p 2 ./...; }
 
 step_modern() { CGO_ENABLED=0 go fix -diff ./...; }
+
+step_tidy() { go mod tidy -diff; }
 
 step_staticcheck() {
 	CGO_ENABLED=0 go tool -modfile=cross/tools.mod staticcheck ./...
