@@ -16,6 +16,7 @@ lint: ## 仅静态检查 · the static checks alone
 
 bench: ## 基准测试 · benchmarks
 	go test -run '^$$' -bench . ./...
+	go run ./sim/cmd/longan-sim crash -n 300 -seed 1 -json
 	go run ./sim/cmd/longan-sim bench spool
 
 cross: ## 为所有目标平台构建到 dist/ · build for all targets into dist/
