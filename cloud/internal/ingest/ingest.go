@@ -77,6 +77,7 @@ type Ingest struct {
 
 	batches  queue
 	statuses chan message
+	unsaved  unsaved
 	acks     ackBook
 	refused  complaints
 	ready    chan struct{} // closed by the first session that is subscribed
@@ -104,6 +105,7 @@ func New(cfg Config) (*Ingest, error) {
 	}
 	in := &Ingest{cfg: cfg, log: cfg.Log, statuses: make(chan message, statusQueue), ready: make(chan struct{})}
 	in.batches.wake = make(chan struct{}, 1)
+	in.unsaved.latest = map[longan.DeviceID]*longan.Status{}
 	in.acks.init()
 	in.refused.init(cfg.Log)
 	return in, nil
@@ -118,6 +120,7 @@ func (in *Ingest) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { in.commitLoop(ctx) })
 	wg.Go(func() { in.statusLoop(ctx) })
+	wg.Go(func() { in.saveLoop(ctx) })
 	in.sessions(ctx)
 	wg.Wait()
 	return ctx.Err()

@@ -157,8 +157,7 @@ func newBench(t *testing.T, change func(*Config)) *bench {
 func (x *bench) connect() {
 	x.t.Helper()
 	test := &Ingest{cfg: Config{Dial: x.broker.Dial, ClientID: "longan-test"}}
-	opened := make(chan net.Conn, 1)
-	o := test.options(context.Background(), make(chan error, 1), opened)
+	o := test.options(context.Background(), make(chan error, 1), make(chan net.Conn, 1))
 	o.SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) {
 		a, err := longan.DecodeAck(m.Payload())
 		if err != nil {
@@ -172,9 +171,6 @@ func (x *bench) connect() {
 	token := x.client.Connect()
 	if !token.WaitTimeout(time.Minute) || token.Error() != nil {
 		x.t.Fatalf("connect: %v", token.Error())
-	}
-	if err := (<-opened).SetDeadline(time.Time{}); err != nil {
-		x.t.Fatal(err)
 	}
 	token = x.client.Subscribe("longan/v1/+/+/ack", 0, nil)
 	if !token.WaitTimeout(time.Minute) || token.Error() != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/longan-edge/longan"
@@ -13,10 +14,56 @@ import (
 // every device that sent any, all in one transaction.
 const saveEvery = 3 * time.Second
 
-// statusLoop shows statuses at once and saves the full ones now and then, until
-// ctx ends. What is not saved then is sent again by the board.
+// unsaved is the latest full status of each device that is not saved yet.
+type unsaved struct {
+	mu     sync.Mutex
+	latest map[longan.DeviceID]*longan.Status
+}
+
+func (u *unsaved) put(s *longan.Status) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.latest[s.Device] = s
+}
+
+// take returns all, and forgets them.
+func (u *unsaved) take() []*longan.Status {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	all := slices.Collect(maps.Values(u.latest))
+	clear(u.latest)
+	return all
+}
+
+// putBack puts back what could not be saved and has no successor.
+func (u *unsaved) putBack(all []*longan.Status) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, s := range all {
+		if u.latest[s.Device] == nil {
+			u.latest[s.Device] = s
+		}
+	}
+}
+
+// statusLoop shows statuses at once, until ctx ends. It never waits for the
+// store: a disk that hangs must not make centers look silent.
 func (in *Ingest) statusLoop(ctx context.Context) {
-	unsaved := map[longan.DeviceID]*longan.Status{}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case m := <-in.statuses:
+			if s := in.applyStatus(m); s != nil && s.Full {
+				in.unsaved.put(s)
+			}
+		}
+	}
+}
+
+// saveLoop saves the full statuses now and then, until ctx ends. What is not
+// saved then is sent again by the board.
+func (in *Ingest) saveLoop(ctx context.Context) {
 	tick := time.NewTicker(saveEvery)
 	defer tick.Stop()
 	failing := false
@@ -24,19 +71,17 @@ func (in *Ingest) statusLoop(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case m := <-in.statuses:
-			if s := in.applyStatus(m); s != nil && s.Full {
-				unsaved[s.Device] = s
-			}
 		case <-tick.C:
-			if len(unsaved) == 0 {
+			all := in.unsaved.take()
+			if len(all) == 0 {
 				continue
 			}
-			err := in.cfg.Store.SaveStatus(ctx, in.cfg.Now(), slices.Collect(maps.Values(unsaved))...)
-			if err == nil {
-				clear(unsaved)
-			} else if !failing {
-				in.log.Error("statuses are not saved, trying again", "devices", len(unsaved), "err", err)
+			err := in.cfg.Store.SaveStatus(ctx, in.cfg.Now(), all...)
+			if err != nil {
+				in.unsaved.putBack(all)
+			}
+			if err != nil && !failing && ctx.Err() == nil {
+				in.log.Error("statuses are not saved, trying again", "devices", len(all), "err", err)
 			}
 			failing = err != nil
 		}
