@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -43,7 +44,7 @@ func newContact(ports drivers.Ports, p firmwareconfig.Peripheral) (drivers.Drive
 
 func newModbus(ports drivers.Ports, p firmwareconfig.Peripheral) (drivers.Driver, error) {
 	cfg := modbus.Config{Mode: serialMode(p), Address: p.Address, Poll: p.Poll}
-	for _, pt := range p.Points {
+	for _, pt := range alarmsFirst(p.Points) {
 		in := modbus.Input{Point: pt.Name, NormallyClosed: pt.NormallyClosed}
 		var err error
 		if n, ok := strings.CutPrefix(pt.Signal, "do"); ok {
@@ -65,6 +66,20 @@ func newModbus(ports drivers.Ports, p firmwareconfig.Peripheral) (drivers.Driver
 		cfg.Outputs = append(cfg.Outputs, modbus.Output{Name: o.Name, Number: n})
 	}
 	return modbus.New(ports, p.Port, cfg), nil
+}
+
+// alarmsFirst returns the points in the order in which one poll should emit
+// them: each emit waits for the disk, and an alarm must not wait for a door.
+func alarmsFirst(points []firmwareconfig.Point) []firmwareconfig.Point {
+	return slices.SortedStableFunc(slices.Values(points), func(a, b firmwareconfig.Point) int {
+		switch {
+		case a.Kind.Alarm() == b.Kind.Alarm():
+			return 0
+		case a.Kind.Alarm():
+			return -1
+		}
+		return 1
+	})
 }
 
 func newEscpos(ports drivers.Ports, p firmwareconfig.Peripheral) (drivers.Driver, error) {

@@ -42,7 +42,6 @@ var outsideRules = []struct {
 	{"modernc.org/sqlite", []string{"cloud/internal/store", "sim/bench"}, false, "the store can be exchanged only if nobody else knows it; the benchmark's peer is a file of its own"},
 	{"github.com/pressly/goose/v3", []string{"cloud/internal/store"}, false, "the store migrates itself"},
 	{"github.com/pelletier/go-toml/v2", []string{"firmware-config"}, false, "one reader of site files and board profiles"},
-	{"github.com/creack/pty", []string{"drivers/porttest", "sim"}, false, "pseudo-terminals stand in for serial lines; a board has real ones"},
 	{"golang.org/x/sys", []string{"drivers/hw", "agent", "firmware-config", "sim"}, false, "system calls belong to the board, and to what stands in for it"},
 	{"golang.org/x/crypto", []string{"cloud/internal/broker"}, false, "passwords are hashed where they are checked"},
 	{"pgregory.net/rapid", nil, false, "properties are for tests"},

@@ -18,7 +18,7 @@ type Config struct {
 	Poll    time.Duration      // between two polls, 100 ms by default
 	Timeout time.Duration      // for one answer, 300 ms by default; the time of its characters comes on top
 	Retries int                // how often a failed request is repeated, 2 by default; negative is never
-	Inputs  []Input            // discrete inputs, read with function 2
+	Inputs  []Input            // discrete inputs, read with function 2, emitted in this order
 	Coils   []Input            // relays read back as points, with function 1
 	Outputs []Output           // relays that Act switches, with function 5
 }

@@ -63,7 +63,7 @@ func (b *bench) states() string {
 func door8() Config {
 	return Config{
 		Address: 1, Poll: time.Hour,
-		Inputs:  []Input{{Point: "button", Number: 8}, {Point: "door", Number: 1, NormallyClosed: true}},
+		Inputs:  []Input{{Point: "door", Number: 1, NormallyClosed: true}, {Point: "button", Number: 8}},
 		Outputs: []Output{{Name: "siren", Number: 1}},
 	}
 }
@@ -149,7 +149,7 @@ func TestBadAnswers(t *testing.T) {
 					if b.err == nil || !strings.Contains(b.err.Error(), test.says) {
 						t.Errorf("got %v, want %q", b.err, test.says)
 					}
-					if got, want := b.states(), "button=unknown door=unknown"; got != want {
+					if got, want := b.states(), "door=unknown button=unknown"; got != want {
 						t.Errorf("got %s, want %s", got, want)
 					}
 					if err := script.Close(); err != nil {
@@ -158,6 +158,22 @@ func TestBadAnswers(t *testing.T) {
 				})
 			})
 		})
+	}
+}
+
+func TestReadingsKeepTheGivenOrder(t *testing.T) {
+	cfg := door8()
+	cfg.Inputs[0], cfg.Inputs[1] = cfg.Inputs[1], cfg.Inputs[0] // the agent puts alarms first
+	spans, err := New(nil, line, cfg).plan()
+	if err != nil || len(spans) != 1 {
+		t.Fatalf("%d requests, %v; want one", len(spans), err)
+	}
+	var got []string
+	for _, r := range spans[0].readings([]byte{0x02, 0x01, 0x01}) {
+		got = append(got, r.Point)
+	}
+	if strings.Join(got, " ") != "button door" {
+		t.Errorf("got %s, want button door", got)
 	}
 }
 
@@ -201,7 +217,7 @@ func TestPortFailures(t *testing.T) {
 				if !errors.Is(b.err, test.want) || time.Since(began) > 10*time.Millisecond {
 					t.Errorf("got %v after %v, want %v", b.err, time.Since(began), test.want)
 				}
-				if got, want := b.states(), "button=unknown door=unknown"; got != want {
+				if got, want := b.states(), "door=unknown button=unknown"; got != want {
 					t.Errorf("got %s, want %s", got, want)
 				}
 			})

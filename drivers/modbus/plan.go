@@ -48,6 +48,7 @@ func (m *Module) plan() ([]span, error) {
 
 // cover returns requests for all inputs: as few as their numbers allow.
 func (m *Module) cover(unit string, f Function, inputs []Input) ([]span, error) {
+	given := inputs // whose order the readings keep
 	inputs = slices.Clone(inputs)
 	slices.SortFunc(inputs, func(a, b Input) int { return a.Number - b.Number })
 	var spans []span
@@ -69,7 +70,8 @@ func (m *Module) cover(unit string, f Function, inputs []Input) ([]span, error) 
 		if count > 1 {
 			name += fmt.Sprintf(" to %s%d", unit, first+count-1)
 		}
-		spans = append(spans, span{request: r, name: name, first: first, count: count, points: inputs[:n], unit: unit})
+		points := slices.DeleteFunc(slices.Clone(given), func(in Input) bool { return in.Number < first || in.Number >= first+count })
+		spans = append(spans, span{request: r, name: name, first: first, count: count, points: points, unit: unit})
 		inputs = inputs[n:]
 	}
 	return spans, nil
