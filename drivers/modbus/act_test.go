@@ -204,7 +204,7 @@ func TestBabbleFaults(t *testing.T) {
 		defer close(stop)
 		b := start(t, &ports, door8())
 		<-b.done
-		if b.err == nil || b.states() != "button=unknown door=unknown" {
+		if b.err == nil || b.states() != "door=unknown button=unknown" {
 			t.Errorf("got %v", b.err)
 		}
 	})
