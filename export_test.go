@@ -64,7 +64,7 @@ func readExport(t testing.TB, data []byte) (head ExportHead, batches []*Batch, w
 }
 
 func TestExportGolden(t *testing.T) {
-	const name = "testdata/golden/export.txt"
+	const name = "testdata/export.txt"
 	got := testExport(t)
 	if *update {
 		if err := os.WriteFile(name, got, 0o644); err != nil {
