@@ -71,61 +71,69 @@ func newCenter(cfg Config, sp *spool.Spool) *center {
 }
 
 // emit takes a reading from a driver and returns once what follows from it is
-// on disk. It is drivers.Emit.
+// on disk. It is drivers.Emit. The status tells what was read in any case: the
+// present waits for no disk.
 func (c *center) emit(ctx context.Context, r drivers.Reading) error {
 	p := c.points[r.Point]
 	if p == nil {
 		return fmt.Errorf("reading of point %q, which the site file does not have", r.Point)
 	}
-	c.mu.Lock()
-	up := c.peripherals[p.peripheral].ok
-	c.mu.Unlock()
+	up := c.see(p, r)
 	if err := c.accept(ctx, p.rule.Changes(r.State, up)); err != nil {
 		return err
 	}
 	p.rule.Done(r.State, up)
-	now := c.cfg.Clock.Now()
-	c.mu.Lock()
-	moved := p.state != r.State
-	if moved {
-		p.state, p.since = r.State, now.Time
-	}
-	p.detail = r.Detail
-	if r.State != longan.Unknown {
-		p.read = now.Mono
-		c.peripherals[p.peripheral].read = now.Mono
-	}
-	c.mu.Unlock()
-	if moved {
-		c.signal()
-	}
 	return nil
 }
 
-// report takes news of a peripheral's health from its supervisor.
+// see makes a reading the present of its point, and returns whether the point's
+// peripheral is up.
+func (c *center) see(p *point, r drivers.Reading) (up bool) {
+	now := c.cfg.Clock.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p.state != r.State {
+		p.state, p.since = r.State, now.Time
+		c.signal()
+	}
+	p.detail = r.Detail
+	of := c.peripherals[p.peripheral]
+	if r.State != longan.Unknown {
+		p.read, of.read = now.Mono, now.Mono
+	}
+	return of.ok
+}
+
+// report takes news of a peripheral's health from its supervisor. As with emit,
+// the status tells them in any case.
 func (c *center) report(ctx context.Context, name string, h drivers.Health) error {
 	p := c.peripherals[name]
 	why := ""
 	if h.Err != nil {
 		why = h.Err.Error()
 	}
+	c.mark(p, h.OK, why)
 	if err := c.accept(ctx, p.rule.Changes(h.OK, why)); err != nil {
 		return err
 	}
 	p.rule.Done(h.OK)
+	return nil
+}
+
+// mark makes a peripheral's health the present.
+func (c *center) mark(p *peripheral, ok bool, why string) {
 	now := c.cfg.Clock.Now()
 	c.mu.Lock()
-	p.ok, p.why = h.OK, why
-	if !h.OK { // nobody sees these points now
+	defer c.mu.Unlock()
+	p.ok, p.why = ok, why
+	if !ok { // nobody sees these points now
 		for _, pt := range c.points {
-			if pt.peripheral == name && pt.state != longan.Unknown {
+			if pt.peripheral == p.Name && pt.state != longan.Unknown {
 				pt.state, pt.since = longan.Unknown, now.Time
 			}
 		}
 	}
-	c.mu.Unlock()
 	c.signal()
-	return nil
 }
 
 // accept makes changes into events and returns once they are on disk.
@@ -160,42 +168,4 @@ func (c *center) signal() {
 	case c.changed <- struct{}{}:
 	default: // it knows already
 	}
-}
-
-// status returns what the center is now, full.
-func (c *center) status() *longan.Status {
-	now := c.cfg.Clock.Now()
-	s := &longan.Status{
-		Device: c.cfg.Site.Device, State: longan.Online, Full: true,
-		Time: now.Time, Clock: now.Quality, Mono: now.Mono, Boot: c.cfg.Clock.Boot,
-		Version: c.cfg.Version, Name: c.cfg.Site.Name,
-		Points: map[string]longan.PointStatus{}, Peripherals: map[string]longan.PeripheralStatus{},
-		Backlog: map[longan.Lane]uint64{},
-	}
-	for _, l := range longan.Lanes {
-		s.Backlog[l] = c.spool.Backlog(l)
-	}
-	s.Disk = c.diskStatus()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for name, p := range c.points {
-		s.Points[name] = longan.PointStatus{
-			State: p.state, Kind: string(p.Kind), Label: clip(p.Label), Peripheral: p.peripheral,
-			Since: p.since, Age: age(now.Mono, p.read), Detail: clip(p.detail),
-		}
-	}
-	for name, p := range c.peripherals {
-		s.Peripherals[name] = longan.PeripheralStatus{
-			OK: p.ok, Driver: p.Driver, Label: clip(p.Label), Age: age(now.Mono, p.read), Error: clip(p.why),
-		}
-	}
-	return s
-}
-
-// age returns how long before now something was read.
-func age(now, read time.Duration) time.Duration {
-	if read < 0 {
-		return longan.Never
-	}
-	return max(0, now-read)
 }

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"strings"
 	"testing"
 
 	firmwareconfig "github.com/longan-edge/longan/firmware-config"
@@ -11,11 +12,11 @@ func TestAlarmsFirst(t *testing.T) {
 		{Name: "a", Kind: firmwareconfig.KindDoor}, {Name: "b", Kind: firmwareconfig.KindPanic},
 		{Name: "c", Kind: firmwareconfig.KindKiosk}, {Name: "d", Kind: firmwareconfig.KindFire},
 	}
-	got := ""
+	var got strings.Builder
 	for _, p := range alarmsFirst(points) {
-		got += p.Name
+		got.WriteString(p.Name)
 	}
-	if want := "bdac"; got != want {
-		t.Errorf("order %s, want %s", got, want)
+	if want := "bdac"; got.String() != want {
+		t.Errorf("order %s, want %s", got.String(), want)
 	}
 }
