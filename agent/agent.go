@@ -36,6 +36,9 @@ type Config struct {
 	Ports drivers.Ports
 	// Dial opens the connection to a broker of Site.
 	Dial func(ctx context.Context, broker *url.URL) (net.Conn, error)
+	// Local opens the socket that longan-agent spool asks through, see
+	// ListenLocal; it is called while this process has the spool. Nil is none.
+	Local func() (net.Listener, error)
 	// Password of the broker; "" is none.
 	Password string
 	// Version of the program, for the city to see.
@@ -93,6 +96,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	var running sync.WaitGroup
 	running.Go(func() { up.Run(ctx) })
 	running.Go(func() { c.watchDisk(ctx, started != nil) })
+	running.Go(func() { c.serveLocal(ctx) })
 	for _, s := range supervisors {
 		running.Go(func() { s.Run(ctx) })
 	}

@@ -2,6 +2,7 @@
 //
 //	longan-agent run -site /etc/longan/site.toml -data /var/lib/longan
 //	longan-agent check site.toml
+//	longan-agent spool stat
 //	longan-agent version
 package main
 
@@ -49,6 +50,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return runAgent(args[1:], stderr)
 	case "check":
 		return firmwareconfig.CheckCommand(args[1:], stdout, stderr, os.Getenv)
+	case "spool":
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		return agent.SpoolCommand(ctx, args[1:], stdout, stderr, os.Getenv)
 	case "version":
 		fmt.Fprintln(stdout, version())
 		return 0
@@ -60,6 +65,7 @@ func usage(stderr io.Writer) int {
 	fmt.Fprint(stderr, `用法 / usage:
   longan-agent run -site 文件 -data 目录    运行 / run the board
   longan-agent check 文件                   检查站点文件 / check a site file
+  longan-agent spool stat|list|check|export 等待上报的事件 / the events that wait
   longan-agent version                      版本 / version
 `)
 	return exitUsage
@@ -111,6 +117,7 @@ func serve(site *firmwareconfig.Site, data string, size int, log *slog.Logger) e
 	}
 	return agent.Run(ctx, agent.Config{
 		Site: site, Dir: data, SpoolSize: size, Ports: ports, Dial: dial, Password: password, Version: version(), Log: log,
+		Local:     func() (net.Listener, error) { return agent.ListenLocal(data) },
 		Failpoint: failpoint(os.Getenv("LONGAN_FAILPOINT")),
 	})
 }
