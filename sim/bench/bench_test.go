@@ -35,7 +35,7 @@ func TestStoresGiveBackWhatTheyTook(t *testing.T) {
 				t.Fatal(err)
 			}
 			const n = 300
-			if _, err := fill(t.Context(), s, g, n, 10); err != nil {
+			if _, err := fill(t.Context(), s, g, longan.Sample, n, 10); err != nil {
 				t.Fatal(err)
 			}
 			if err := s.close(); err != nil {
@@ -63,7 +63,7 @@ func TestStoresGiveBackWhatTheyTook(t *testing.T) {
 
 func TestLoadStopsWithItsStore(t *testing.T) {
 	for name, load := range map[string]func(context.Context, store, *generator) error{
-		"fill": func(ctx context.Context, s store, g *generator) error { _, err := fill(ctx, s, g, 50, 5); return err },
+		"fill": func(ctx context.Context, s store, g *generator) error { _, err := fill(ctx, s, g, longan.State, 50, 5); return err },
 		"live": func(ctx context.Context, s store, g *generator) error {
 			_, err := live(ctx, s, g, 0, 1000, 50)
 			return err
@@ -136,6 +136,7 @@ func TestBenchPrintsEveryFigure(t *testing.T) {
 	}
 	want := []string{
 		"events", "lone_state_bytes", "lone_alarm_bytes", "idle_state_added", "syncs_per_event", "outage_bytes",
+		"outage_state_bytes",
 		"intake_100", "single_x_fdatasync", "memory_queued", "memory_draining", "memory_anon",
 	}
 	if !slices.Equal(names, want) {

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"runtime/debug"
 
 	"github.com/longan-edge/longan"
 )
@@ -36,6 +37,8 @@ func Child(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer
 		return err
 	}
 	if *task == "memory" {
+		g.of(longan.Sample)
+		debug.FreeOSMemory() // what it took to make them
 		if err := next("started"); err != nil {
 			return err
 		}
@@ -48,7 +51,7 @@ func Child(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer
 	case "live":
 		_, err = live(ctx, s, g, longan.State, *rate, *n)
 	case "memory":
-		if _, err = fill(ctx, s, g, *n, window); err != nil {
+		if _, err = fill(ctx, s, g, longan.Sample, *n, window); err != nil {
 			break
 		}
 		if err = next("queued"); err != nil {

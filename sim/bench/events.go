@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -46,20 +47,29 @@ const vocabulary = "read from input module over RS-485 after debounce supply and
 type generator struct {
 	made  atomic.Uint64
 	start time.Time
-	all   [len(longan.Lanes)][]longan.Event // per lane that a caller asks for; Sample is the mix
+	seed  uint64
+	lanes [len(longan.Lanes)]struct { // that a caller asks for; Sample is the mix
+		once sync.Once
+		all  []longan.Event
+	}
 }
 
-// newGenerator makes the patterns from a seed.
+// newGenerator returns the generator of a seed.
 func newGenerator(seed uint64) *generator {
-	rng := rand.New(rand.NewPCG(seed, 300))
-	g := &generator{start: time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)}
-	for l := range g.all {
-		g.all[l] = make([]longan.Event, patterns)
-		for i := range g.all[l] {
-			g.all[l][i] = pattern(rng, longan.Lane(l))
+	return &generator{start: time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC), seed: seed}
+}
+
+// of returns the patterns of a lane.
+func (g *generator) of(lane longan.Lane) []longan.Event {
+	l := &g.lanes[lane]
+	l.once.Do(func() {
+		rng := rand.New(rand.NewPCG(g.seed, uint64(lane)))
+		l.all = make([]longan.Event, patterns)
+		for i := range l.all {
+			l.all[i] = pattern(rng, lane)
 		}
-	}
-	return g
+	})
+	return l.all
 }
 
 // pattern makes one event. Of lane Sample is the mix that an outage brings: one
@@ -99,7 +109,7 @@ func pattern(rng *rand.Rand, lane longan.Lane) longan.Event {
 // next fills e in with the next event of a lane; Sample is the mix of an outage.
 func (g *generator) next(e *longan.Event, lane longan.Lane) {
 	n := g.made.Add(1)
-	*e = g.all[lane][n%patterns]
+	*e = g.of(lane)[n%patterns]
 	e.Mono += time.Duration(n) * 137 * time.Millisecond
 	e.Time = g.start.Add(time.Duration(n) * 137 * time.Millisecond)
 }

@@ -139,37 +139,54 @@ func (b *Bench) backlog(name string) int {
 }
 
 // outage counts the bytes of events that come in while the link is down and
-// drain when it is up again.
+// drain when it is up again: of the mix, and of states alone.
 func (b *Bench) outage(ctx context.Context) ([]Figure, error) {
-	samples, err := b.rounds(ctx, b.disk.dir, func(name, dir string, _ func() time.Duration) (map[string]float64, error) {
-		n := b.backlog(name)
-		values := map[string]float64{"events": float64(n)}
-		bytes, err := b.bytes(name, dir, func(store) error { return nil }, func(s store) error {
-			took, err := fill(ctx, s, b.gen, n, window)
-			if err != nil {
-				return err
+	var figures []Figure
+	for _, kind := range []struct {
+		lane longan.Lane
+		name string
+	}{{longan.Sample, "outage_bytes"}, {longan.State, "outage_state_bytes"}} {
+		samples, err := b.rounds(ctx, b.disk.dir, func(name, dir string, _ func() time.Duration) (map[string]float64, error) {
+			if name == naive && kind.lane == longan.State {
+				return nil, nil // it knows no lanes: nothing would differ
 			}
-			values["fill_per_s"] = float64(n) / took.Seconds()
-			if o, ok := s.(*ourStore); ok {
-				stats := o.s.Stats()
-				values["stored_bytes"] = float64(stats.Live) / float64(n)
-				values["own_count_fill_bytes"] = float64(stats.Written) / float64(n)
-			}
-			start := time.Now()
-			drained, err := drain(ctx, s)
-			if err == nil && drained != n {
-				err = fmt.Errorf("%d events drained of %d", drained, n)
-			}
-			values["drain_per_s"] = float64(n) / time.Since(start).Seconds()
-			return err
+			return b.outageOf(ctx, name, dir, kind.lane)
 		})
-		if bytes > 0 {
-			values["bytes"] = bytes / float64(n)
+		if err != nil {
+			return nil, err
 		}
-		return values, err
+		f := figure(kind.name, "device B/event", b.disk.method, samples, "bytes", goalOutageBytes)
+		figures = append(figures, f.with(samples, "events", "fill_per_s", "drain_per_s", "stored_bytes", "own_count_fill_bytes"))
+	}
+	return figures, nil
+}
+
+func (b *Bench) outageOf(ctx context.Context, name, dir string, lane longan.Lane) (map[string]float64, error) {
+	n := b.backlog(name)
+	values := map[string]float64{"events": float64(n)}
+	bytes, err := b.bytes(name, dir, func(store) error { return nil }, func(s store) error {
+		took, err := fill(ctx, s, b.gen, lane, n, window)
+		if err != nil {
+			return err
+		}
+		values["fill_per_s"] = float64(n) / took.Seconds()
+		if o, ok := s.(*ourStore); ok {
+			stats := o.s.Stats()
+			values["stored_bytes"] = float64(stats.Live) / float64(n)
+			values["own_count_fill_bytes"] = float64(stats.Written) / float64(n)
+		}
+		start := time.Now()
+		drained, err := drain(ctx, s)
+		if err == nil && drained != n {
+			err = fmt.Errorf("%d events drained of %d", drained, n)
+		}
+		values["drain_per_s"] = float64(n) / time.Since(start).Seconds()
+		return err
 	})
-	f := figure("outage_bytes", "device B/event", b.disk.method, samples, "bytes", goalOutageBytes)
-	return []Figure{f.with(samples, "events", "fill_per_s", "drain_per_s", "stored_bytes", "own_count_fill_bytes")}, err
+	if bytes > 0 {
+		values["bytes"] = bytes / float64(n)
+	}
+	return values, err
 }
 
 // intake measures how many events a second are on disk with many under way.
@@ -180,7 +197,7 @@ func (b *Bench) intake(ctx context.Context) ([]Figure, error) {
 			return nil, err
 		}
 		n := b.backlog(name)
-		took, err := fill(ctx, s, b.gen, n, window)
+		took, err := fill(ctx, s, b.gen, longan.Sample, n, window)
 		return map[string]float64{"rate": float64(n) / took.Seconds()}, errors.Join(err, s.close())
 	})
 	f := figure("intake_100", "events/s", "100 in flight, link down; goal is the ratio to sqlite", samples, "rate", goalIntake)

@@ -116,9 +116,9 @@ func consume(ctx context.Context, s store, n int, have <-chan struct{}) error {
 	return nil
 }
 
-// fill hands over n events of the mix while the link is down, many at once, and
-// returns how long that took.
-func fill(ctx context.Context, s store, g *generator, n, many int) (time.Duration, error) {
+// fill hands over n events of a lane while the link is down, many at once, and
+// returns how long that took. Sample is the mix of an outage.
+func fill(ctx context.Context, s store, g *generator, lane longan.Lane, n, many int) (time.Duration, error) {
 	var (
 		wg   sync.WaitGroup
 		left atomic.Int64
@@ -131,7 +131,7 @@ func fill(ctx context.Context, s store, g *generator, n, many int) (time.Duratio
 		wg.Go(func() {
 			e := new(longan.Event)
 			for left.Add(-1) >= 0 {
-				g.next(e, longan.Sample)
+				g.next(e, lane)
 				if err := errors.Join(ctx.Err(), s.put(ctx, e)); err != nil {
 					once.Do(func() { fail = fmt.Errorf("put: %w", err) })
 					return
