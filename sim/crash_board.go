@@ -119,7 +119,8 @@ func (b *crashBoard) run(ctx context.Context, rounds <-chan int, store string, r
 	running.Go(func() { b.link.Run(hardware) })
 	moving, still := context.WithCancel(hardware)
 	defer still()
-	running.Go(func() { b.move(moving, rand.New(rand.NewPCG(rng.Uint64(), 1))) })
+	ofInputs := rand.New(rand.NewPCG(rng.Uint64(), 1))
+	running.Go(func() { b.move(moving, ofInputs) })
 	for n := range rounds {
 		b.link.SetDown(rng.IntN(5) < 2)
 		if err := b.round(ctx, rng); err != nil {
