@@ -3,6 +3,7 @@
 //	longan-cloud run -data /var/lib/longan-cloud -passwords /etc/longan/passwords
 //	longan-cloud run -insecure-demo
 //	longan-cloud passwd /etc/longan/passwords 621202104-01
+//	longan-cloud import -data /var/lib/longan-cloud 621202104-01.export
 //	longan-cloud version
 package main
 
@@ -45,6 +46,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return runCity(ctx, args[1:], stderr)
 	case "passwd":
 		return passwd(args[1:], stdin, stdout, stderr)
+	case "import":
+		return importFiles(ctx, args[1:], stdout, stderr)
 	case "version":
 		fmt.Fprintln(stdout, version())
 		return 0
@@ -58,6 +61,7 @@ func usage(stderr io.Writer) int {
   longan-cloud run -insecure-demo               无口令演示 / a demonstration without passwords
   longan-cloud run -h                           全部选项 / all options
   longan-cloud passwd 文件 设备编号               设置设备口令 / set the password of a device
+  longan-cloud import [-data 目录] 文件…          导入设备导出的事件 / take in the events that a board exported
   longan-cloud version                          版本 / version
 `)
 	return exitUsage
