@@ -49,6 +49,7 @@ type point struct {
 	longan.PointStatus
 	last   longan.PointState // the last state that was not Unknown
 	readAt time.Time         // of the last good reading by the city's clock; zero is never or not known
+	silent bool              // readAt is too long ago to tell about now
 	boot   string            // this is known from that boot of the board …
 	mono   time.Duration     // … at that time
 }
@@ -94,6 +95,18 @@ func (c *center) age(now time.Time, staleAfter, offlineAfter time.Duration) bool
 		}
 	}
 	return false
+}
+
+// silence lets readings grow old and reports whether one just became too old: a
+// board that only gives signs of life tells nothing about its points.
+func (c *center) silence(now time.Time, after time.Duration) bool {
+	changed := false
+	for _, p := range c.points {
+		silent := !p.readAt.IsZero() && now.Sub(p.readAt) >= after
+		changed = changed || silent != p.silent
+		p.silent = silent
+	}
+	return changed
 }
 
 // supersede makes session the known one.

@@ -113,10 +113,51 @@ func TestRetainedStatusGetsItsTrueAge(t *testing.T) {
 		t.Errorf("retained: got %v, last %v, age %d; want unknown, active, -1", p.State, p.Last, p.Age)
 	}
 	now.t = now.t.Add(4 * time.Second)
-	v.ApplyStatus(heartbeat("a", 61, 11*time.Minute), false)
+	v.ApplyStatus(heartbeat("a", 12, 3*time.Minute), false)
 	p = pointOf(t, v, "front-door")
-	if want := (10*time.Minute + time.Second).Milliseconds(); p.State != longan.Active || p.Age != want {
+	if want := (2*time.Minute + time.Second).Milliseconds(); p.State != longan.Active || p.Age != want {
 		t.Errorf("after a heartbeat: got %v, age %d; want active, %d", p.State, p.Age, want)
+	}
+}
+
+// TestOldReadingsAreUnknown: signs of life say nothing about the points.
+func TestOldReadingsAreUnknown(t *testing.T) {
+	v, now := newView(t)
+	v.ApplyStatus(full("a", 1, 0, longan.Normal, time.Minute), false)
+	sub := v.Subscribe(t.Context())
+	n := uint64(1)
+	for t0 := now.t; now.t.Sub(t0) < DefaultSilentAfter-time.Minute; {
+		if got := pointOf(t, v, "front-door").State; got != longan.Normal {
+			t.Fatalf("after %v: got %v, want normal", now.t.Sub(t0), got)
+		}
+		n++
+		now.t = now.t.Add(10 * time.Second)
+		sub.Take()
+		v.ApplyStatus(heartbeat("a", n, now.t.Sub(t0)), false)
+	}
+	p := pointOf(t, v, "front-door")
+	if c := get(t, v); c.State != Online || p.State != longan.Unknown || p.Last != longan.Normal || p.Age != DefaultSilentAfter.Milliseconds() {
+		t.Errorf("center %s, point %v, last %v, age %d; want online, unknown, normal, %v", c.State, p.State, p.Last, p.Age, DefaultSilentAfter)
+	}
+	if changes, _ := sub.Take(); len(changes) != 1 || changes[0].Kind != ChangeCenter {
+		t.Errorf("told %+v, want a change of the center", changes)
+	}
+	v.ApplyStatus(full("a", n+1, time.Hour, longan.Normal, 0), false)
+	if p := pointOf(t, v, "front-door"); p.State != longan.Normal {
+		t.Errorf("read again: got %v, want normal", p.State)
+	}
+}
+
+// TestPointsOfAnotherBoot: a retained status of before a reboot has no age, and
+// the signs of life of after it say nothing about its points.
+func TestPointsOfAnotherBoot(t *testing.T) {
+	v, _ := newView(t)
+	v.ApplyStatus(full("a", 1, time.Hour, longan.Normal, 0), true)
+	beat := heartbeat("b", 2, time.Second)
+	beat.Boot = "boot-2"
+	v.ApplyStatus(beat, false)
+	if p := pointOf(t, v, "front-door"); p.State != longan.Unknown || p.Last != longan.Normal || p.Age != -1 {
+		t.Errorf("got %v, last %v, age %d; want unknown, normal, -1", p.State, p.Last, p.Age)
 	}
 }
 

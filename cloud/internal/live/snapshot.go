@@ -52,7 +52,7 @@ type Point struct {
 	Label      string            `json:"label"`
 	Kind       string            `json:"kind"`
 	Peripheral string            `json:"peripheral,omitempty"`
-	State      longan.PointState `json:"state"`          // unknown when its peripheral or the center is not there
+	State      longan.PointState `json:"state"`          // unknown when its peripheral or the center is not there, or says nothing
 	Last       longan.PointState `json:"last"`           // the last state that was known
 	Since      time.Time         `json:"since,omitzero"` // of the state, at the board
 	Age        int64             `json:"age"`            // of the last good reading, ms
@@ -189,7 +189,9 @@ func (c *center) peripheralOK(name string) bool {
 func (c *center) exportPoint(name string, p *point, now time.Time) Point {
 	out := Point{Name: name, Label: cmp.Or(p.Label, name), Kind: p.Kind, Peripheral: p.Peripheral,
 		State: p.State, Last: p.last, Since: p.Since, Age: -1, Detail: p.Detail}
-	if c.state == Offline || c.state == Unknown || !c.peripheralOK(p.Peripheral) {
+	// Of an unsettled status of another boot nobody knows how old it is.
+	strange := c.unsettled && c.fullBoot != c.boot
+	if c.state == Offline || c.state == Unknown || !c.peripheralOK(p.Peripheral) || p.silent || strange {
 		out.State = longan.Unknown
 	}
 	if !c.unsettled { // else nobody knows how old the retained status is

@@ -16,6 +16,9 @@ import (
 const (
 	DefaultStaleAfter   = 15 * time.Second
 	DefaultOfflineAfter = 20 * time.Second
+	// DefaultSilentAfter is more than two of the full statuses that a board sends
+	// every minute.
+	DefaultSilentAfter = 3 * time.Minute
 	// DefaultTick is how often Run looks for centers that have aged.
 	DefaultTick = 500 * time.Millisecond
 )
@@ -33,6 +36,7 @@ type Config struct {
 	Log          *slog.Logger     // nil is slog.Default
 	StaleAfter   time.Duration    // without a word; zero is DefaultStaleAfter
 	OfflineAfter time.Duration    // without a word; zero is DefaultOfflineAfter
+	SilentAfter  time.Duration    // a reading this old tells nothing about now; zero is DefaultSilentAfter
 	Tick         time.Duration    // of Run; zero is DefaultTick
 	Instance     string           // names this view's revisions; "" is random
 }
@@ -57,6 +61,7 @@ func New(cfg Config) *View {
 	cfg.Log = cmp.Or(cfg.Log, slog.Default())
 	cfg.StaleAfter = cmp.Or(cfg.StaleAfter, DefaultStaleAfter)
 	cfg.OfflineAfter = cmp.Or(cfg.OfflineAfter, DefaultOfflineAfter)
+	cfg.SilentAfter = cmp.Or(cfg.SilentAfter, DefaultSilentAfter)
 	cfg.Tick = cmp.Or(cfg.Tick, DefaultTick)
 	cfg.Instance = cmp.Or(cfg.Instance, strings.ToLower(rand.Text()[:10]))
 	return &View{
@@ -86,8 +91,11 @@ func (v *View) Run(ctx context.Context) error {
 // age moves every center whose time has come. v.mu is held.
 func (v *View) age(now time.Time) {
 	for _, c := range v.centers {
-		if c.age(now, v.cfg.StaleAfter, v.cfg.OfflineAfter) {
+		moved := c.age(now, v.cfg.StaleAfter, v.cfg.OfflineAfter)
+		if moved {
 			v.cfg.Log.Info("center changed", "device", c.device, "state", c.state, "cause", c.cause)
+		}
+		if silent := c.silence(now, v.cfg.SilentAfter); moved || silent {
 			v.changed(c)
 		}
 	}
