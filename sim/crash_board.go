@@ -196,10 +196,11 @@ func (b *crashBoard) round(ctx context.Context, rng *rand.Rand) error {
 	return nil
 }
 
-// crashPoints are the failpoints of the spool; see agent.Config.Failpoint.
+// crashPoints are the failpoints of the spool that a round can reach; see
+// agent.Config.Failpoint. Compaction wants a file of megabytes that has drained:
+// the spool's own tests cut it short.
 var crashPoints = [...]string{
-	"commit.before", "commit.after", "evict", "salvage.scanned", "create.synced", "create.renamed",
-	"compact.copied", "compact.renamed", "identity.written",
+	"commit.before", "commit.after", "evict", "salvage.scanned", "create.synced", "create.renamed", "identity.written",
 }
 
 // agentProcess is an agent that runs.
