@@ -68,8 +68,8 @@ const (
 	blockMagic   = "\x9fLS1"
 	blockFixed   = 4 + 4 + 1 + 1 + 8 + 8 + 4 + 4
 	endOfEvent   = 0x1e
-	maxEvents    = 400      // of a block
-	maxJSON      = 64 << 10 // of a block of more than one event
+	maxEvents    = 400     // of a block
+	maxJSON      = 8 << 10 // of a block of more than one event: several then fill a page of the tree well
 	maxInflated  = maxJSON + longan.MaxEvent
 	maxStates    = maxEvents * 257
 	maxBlockSize = blockFixed + 4*binary.MaxVarintLen64 + maxStates + maxInflated + 1024

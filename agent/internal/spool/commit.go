@@ -3,7 +3,6 @@ package spool
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -83,34 +82,23 @@ func (s *Spool) mend() {
 // hold waits for more requests while that pays.
 func (s *Spool) hold() {
 	s.mu.Lock()
-	n, flood := len(s.pending), s.pace.gap < pacedLeast
-	wait := s.pace.wait(time.Now())
+	n := len(s.pending)
+	wait, enough := s.pace.wait(time.Now())
+	s.enough = enough
 	s.mu.Unlock()
-	switch {
-	case n == 0:
-	case flood: // let those who were just answered come back
-		for range 8 {
-			runtime.Gosched()
-			s.mu.Lock()
-			more := len(s.pending) - n
-			s.mu.Unlock()
-			if more <= 0 {
-				return
-			}
-			n += more
-		}
-	case wait > 0:
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-s.urgent:
-		case <-s.quit:
-		}
-		timer.Stop()
-		s.mu.Lock()
-		s.pace.waited(len(s.pending) - n)
-		s.mu.Unlock()
+	if n == 0 || n >= enough || wait == 0 {
+		return
 	}
+	timer := time.NewTimer(wait)
+	select {
+	case <-timer.C:
+	case <-s.urgent:
+	case <-s.quit:
+	}
+	timer.Stop()
+	s.mu.Lock()
+	s.pace.waited(len(s.pending)-n, wait)
+	s.mu.Unlock()
 }
 
 // take returns the next group, in order of arrival.
@@ -135,7 +123,7 @@ func (s *Spool) take() []*request {
 func (s *Spool) commit(group []*request) {
 	err := s.write(group)
 	s.mu.Lock()
-	s.pace.committed(time.Now())
+	s.pace.committed(time.Now(), len(group)+len(s.pending))
 	if err == nil {
 		for _, r := range group {
 			for _, e := range r.entries {

@@ -21,18 +21,14 @@ const dictionary = `"data":{"lane":"sample","from":1,"to":1,"count":1,"reason":"
 	`{"seq":2,"type":"door.closed","point":"back-door","time":"2026-11-23T08:15:30.123Z","clock":"ntp",` +
 	`"boot":"0123456789abcdef","mono":123456}` + "\x1e"
 
-// deflateAbove is the size from which compressing pays; fastAbove the one from
-// which the fast level is close to the best, and a tenth of its time.
-const (
-	deflateAbove = 128
-	fastAbove    = 4 << 10
-)
+// deflateAbove is the size from which compressing pays.
+const deflateAbove = 128
 
-// deflater compresses blocks. It keeps its two compressors, some 1.3 MB, for a
-// board can't make them anew with every commit.
+// deflater compresses blocks. It keeps its compressor, some 0.8 MB, for a board
+// can't make it anew with every commit.
 type deflater struct {
-	small, large *flate.Writer
-	out          bytes.Buffer
+	w   *flate.Writer
+	out bytes.Buffer
 }
 
 // deflate returns data compressed, valid until the next call, or data itself
@@ -41,24 +37,19 @@ func (d *deflater) deflate(data []byte) (out []byte, deflated bool) {
 	if len(data) <= deflateAbove {
 		return data, false
 	}
-	w := &d.small
-	level := flate.DefaultCompression
-	if len(data) > fastAbove {
-		w, level = &d.large, flate.BestSpeed // which makes no use of the dictionary
-	}
 	d.out.Reset()
-	if *w == nil {
+	if d.w == nil {
 		var err error
-		if *w, err = flate.NewWriterDict(&d.out, level, []byte(dictionary)); err != nil {
+		if d.w, err = flate.NewWriterDict(&d.out, flate.DefaultCompression, []byte(dictionary)); err != nil {
 			return data, false // not reached: the level is in range
 		}
 	} else {
-		(*w).Reset(&d.out)
+		d.w.Reset(&d.out) // keeps the dictionary
 	}
-	if _, err := (*w).Write(data); err != nil {
+	if _, err := d.w.Write(data); err != nil {
 		return data, false // not reached: a buffer takes everything
 	}
-	if err := (*w).Close(); err != nil || d.out.Len() >= len(data) {
+	if err := d.w.Close(); err != nil || d.out.Len() >= len(data) {
 		return data, false
 	}
 	return d.out.Bytes(), true

@@ -22,8 +22,9 @@
 //	0x10 stream (2), lane, seq (8)  a block of events, or a gap
 //	0xff                            the last numbers of the epoch that is being written
 //
-// A commit makes one block a lane, compressed; several when they would get too
-// long. So an outage of 100,000 events is a thousand records. A block carries its
+// A commit makes one block a lane, compressed, or several of some 8 KiB of JSON:
+// of larger ones bbolt would put two into three pages, and write them again with
+// the next commit. An outage of 100,000 events is some 4,000 blocks. A block carries its
 // own epoch, numbers and checksum: bbolt has none for data pages, and when its
 // tree is damaged a search through the raw bytes still finds every block. An ack
 // inside a block only moves a number; the block goes when all of it is

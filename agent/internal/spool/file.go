@@ -233,7 +233,8 @@ func (s *Spool) prefill() {
 		return
 	}
 	used := int64(0)
-	if err := s.db.View(func(tx *bolt.Tx) error { used = tx.Size(); return nil }); err != nil {
+	if err := s.view(func(b *bolt.Bucket) error { used = b.Tx().Size(); return nil }); err != nil {
+		s.log.Warn("prefill", "err", s.readFailed(err))
 		return
 	}
 	from, to := max(s.w.zeroed, used), min(used+ahead, int64(s.opts.MaxSize))

@@ -83,6 +83,7 @@ type Spool struct {
 	closed  bool
 	pending []*request // in order of arrival
 	pace    pace
+	enough  int      // pending requests that the committer does not wait beyond
 	streams []stream // on disk, oldest epoch first, the one that is written last
 	memory  memory   // what the disk would not take
 	states  map[string]longan.PointState
@@ -237,7 +238,7 @@ func (s *Spool) Append(ctx context.Context, entries ...Entry) error {
 	}
 	s.pace.arrived(time.Now())
 	s.pending = append(s.pending, r)
-	if hurry || len(s.pending) >= maxWaiting {
+	if hurry || len(s.pending) >= s.enough {
 		signal(s.urgent)
 	}
 	s.mu.Unlock()
