@@ -177,7 +177,7 @@ func (d *Demo) play(ctx context.Context) error {
 	}
 	stopActs()
 	actsDone.Wait()
-	d.say("时间到，等积压送完 / time is up, waiting for the backlog to drain …")
+	d.say("停下，等积压送完 / stopping, waiting for the backlog to drain …")
 	return d.drain(context.WithoutCancel(ctx))
 }
 
