@@ -10,7 +10,8 @@ import (
 // it.
 type alarmBook struct {
 	open   map[alarmKey]*alarm
-	recent []*alarm // by arrival, oldest first; at most recentAlarms
+	recent []*alarm            // by arrival, oldest first; at most recentAlarms
+	rested map[alarmKey]notice // the last alarm.restored of each; a cause may be ""
 	seen   map[eventKey]struct{}
 	order  []eventKey // of seen, oldest first
 	lost   uint64     // the highest revision that Since can no longer tell
@@ -29,6 +30,12 @@ type eventKey struct {
 	epoch  string
 	lane   longan.Lane
 	seq    uint64
+}
+
+// follows reports whether k is a later event than other. Of different streams
+// nobody can tell.
+func (k eventKey) follows(other eventKey) bool {
+	return k.device == other.device && k.epoch == other.epoch && k.lane == other.lane && k.seq > other.seq
 }
 
 type alarm struct {
@@ -85,8 +92,14 @@ func (v *View) applyAlarm(c *center, e *longan.Event, received time.Time) {
 		v.raise(c, alarmKey{e.Device, e.Point, cause}, n)
 		return
 	}
+	if k := (alarmKey{e.Device, e.Point, cause}); !v.alarms.rested[k].key.follows(key) {
+		v.alarms.rested[k] = n
+	}
 	closed := false
 	for k, a := range v.alarms.open {
+		if a.raised.key.follows(key) {
+			continue // raised again since: this comes late, after a batch was lost
+		}
 		if k.device == e.Device && k.point == e.Point && (cause == "" || k.cause == "" || k.cause == cause) {
 			v.restore(c, a, n, ByEvent)
 			closed = true
@@ -99,17 +112,26 @@ func (v *View) applyAlarm(c *center, e *longan.Event, received time.Time) {
 	}
 }
 
+// raise opens an alarm, unless it comes late, after a batch was lost on its way,
+// and what followed it is known.
 func (v *View) raise(c *center, k alarmKey, n notice) {
-	if old := v.alarms.open[k]; old != nil {
-		// Its restored event is in a hole, or in another epoch: the new one
-		// takes its place.
-		old.restored, old.by = &n, BySuperseded
-	}
 	a := &alarm{key: k, raised: n}
 	if p := c.points[k.point]; p != nil {
 		a.label, a.kind = p.Label, p.Kind
 	}
-	v.alarms.open[k] = a
+	old := v.alarms.open[k]
+	if rest, ok := v.alarms.restOf(k, n.key); ok {
+		a.restored, a.by = &rest, ByEvent
+	} else if old != nil && old.raised.key.follows(n.key) {
+		a.restored, a.by = &old.raised, BySuperseded
+	} else {
+		if old != nil {
+			// Its restored event is in a hole, or in another epoch: the new one
+			// takes its place.
+			old.restored, old.by = &n, BySuperseded
+		}
+		v.alarms.open[k] = a
+	}
 	v.alarms.recent = append(v.alarms.recent, a)
 	if len(v.alarms.recent) > recentAlarms {
 		gone := v.alarms.recent[0]
@@ -120,6 +142,16 @@ func (v *View) raise(c *center, k alarmKey, n notice) {
 		v.alarms.recent = append([]*alarm(nil), v.alarms.recent[1:]...)
 	}
 	v.tell(c, a, n)
+}
+
+// restOf returns the restored event that followed the raise of an alarm.
+func (b *alarmBook) restOf(k alarmKey, raise eventKey) (notice, bool) {
+	for _, cause := range []string{k.cause, ""} {
+		if rest := b.rested[alarmKey{k.device, k.point, cause}]; rest.key.follows(raise) {
+			return rest, true
+		}
+	}
+	return notice{}, false
 }
 
 func (v *View) restore(c *center, a *alarm, n notice, by string) {

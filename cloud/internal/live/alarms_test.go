@@ -32,7 +32,14 @@ func TestOpenAlarms(t *testing.T) {
 		"raised again":           {[]longan.Event{alarmEvent("e", 1, up, "p", "panic"), alarmEvent("e", 5, up, "p", "panic")}, []string{"p/panic"}, 2},
 		"restored in a new epoch": {[]longan.Event{alarmEvent("e", 9, up, "p", "panic"), alarmEvent("f", 1, down, "p", "panic")},
 			nil, 1},
-		"only restored": {[]longan.Event{alarmEvent("e", 2, down, "p", "panic")}, nil, 0},
+		"restored before raised":            {[]longan.Event{alarmEvent("e", 2, down, "p", "panic"), alarmEvent("e", 1, up, "p", "panic")}, nil, 1},
+		"restored before raised, no cause":  {[]longan.Event{alarmEvent("e", 2, down, "p", ""), alarmEvent("e", 1, up, "p", "panic")}, nil, 1},
+		"restored before another was":       {[]longan.Event{alarmEvent("e", 3, down, "p", "panic"), alarmEvent("e", 2, up, "p", "tamper")}, []string{"p/tamper"}, 1},
+		"raised again before restored":      {[]longan.Event{alarmEvent("e", 1, up, "p", "panic"), alarmEvent("e", 3, up, "p", "panic"), alarmEvent("e", 2, down, "p", "panic")}, []string{"p/panic"}, 2},
+		"raised again before all of it":     {[]longan.Event{alarmEvent("e", 3, up, "p", "panic"), alarmEvent("e", 1, up, "p", "panic"), alarmEvent("e", 2, down, "p", "panic")}, []string{"p/panic"}, 2},
+		"all of it backwards":               {[]longan.Event{alarmEvent("e", 4, down, "p", "panic"), alarmEvent("e", 3, up, "p", "panic"), alarmEvent("e", 2, down, "p", "panic"), alarmEvent("e", 1, up, "p", "panic")}, nil, 2},
+		"raised after a restored long past": {[]longan.Event{alarmEvent("e", 1, down, "p", "panic"), alarmEvent("e", 2, up, "p", "panic")}, []string{"p/panic"}, 1},
+		"only restored":                     {[]longan.Event{alarmEvent("e", 2, down, "p", "panic")}, nil, 0},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -67,7 +67,7 @@ func New(cfg Config) *View {
 	return &View{
 		cfg:     cfg,
 		centers: map[longan.DeviceID]*center{},
-		alarms:  alarmBook{open: map[alarmKey]*alarm{}, seen: map[eventKey]struct{}{}},
+		alarms:  alarmBook{open: map[alarmKey]*alarm{}, rested: map[alarmKey]notice{}, seen: map[eventKey]struct{}{}},
 		subs:    map[*Subscription]struct{}{},
 	}
 }
