@@ -193,16 +193,33 @@ func TestImportNeedsAStore(t *testing.T) {
 	}
 }
 
-// FuzzImport: whatever a file says, the store stays sound.
-func FuzzImport(f *testing.F) {
-	data := boardExport(f, "621202107-01", 5, 2, longan.DoorOpened)
-	f.Add(data)
-	f.Add(data[:len(data)-20])
-	f.Fuzz(func(t *testing.T, data []byte) {
-		st, path := importStore(t)
-		importBytes(t, st, data)
-		if _, err := Audit(t.Context(), path); err != nil {
-			t.Error(err)
+// TestImportHostile: what a valid file of an ill-meaning writer says costs no more
+// than its size.
+func TestImportHostile(t *testing.T) {
+	st, path := importStore(t)
+	var out bytes.Buffer
+	x, err := longan.NewExportWriter(&out, longan.ExportHead{Device: "621202107-01"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const most = 1<<53 - 1
+	gap := longan.Event{Seq: most, Type: longan.SpoolGap, Data: []byte(`{"lane":"state","from":1,"to":9007199254740991,"count":9007199254740991,"reason":"full"}`)}
+	for i, oldest := range []uint64{1, most, 0, 1} {
+		b := &longan.Batch{Device: "621202107-01", Epoch: importEpoch + strings.Repeat("a", i), Lane: longan.State, Oldest: oldest}
+		if err := x.Batch(b, [][]byte{gap.AppendJSON(nil)}); err != nil {
+			t.Fatal(err)
 		}
-	})
+	}
+	if err := x.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if d := only(t, importBytes(t, st, out.Bytes())); d.New != 4 {
+		t.Errorf("import %+v, want 4 events", d)
+	}
+	if d := only(t, importBytes(t, st, out.Bytes())); d.New != 0 || d.Duplicates != 4 {
+		t.Errorf("second import %+v", d)
+	}
+	if _, err := Audit(t.Context(), path); err != nil {
+		t.Error(err)
+	}
 }
