@@ -77,6 +77,8 @@ func (c *center) applyEvent(e *longan.Event, now time.Time) bool {
 	switch {
 	case p == nil && c.full:
 		return false // of a point that the board no longer has
+	case p == nil && len(c.points) >= longan.MaxPoints:
+		return false // no status could tell of so many
 	case p == nil:
 		p = &point{}
 		p.Kind = eventKind(e)

@@ -2,6 +2,7 @@ package live
 
 import (
 	"encoding/json"
+	"fmt"
 	"testing"
 	"time"
 
@@ -185,5 +186,15 @@ func TestEventsWithoutAnyStatus(t *testing.T) {
 	p := pointOf(t, v, "front-door")
 	if p.State != longan.Unknown || p.Last != longan.Normal || p.Kind != "door" {
 		t.Errorf("got %v, last %v, kind %q; want unknown, normal, door", p.State, p.Last, p.Kind)
+	}
+}
+
+func TestPointsAreBounded(t *testing.T) {
+	v, _ := newView(t)
+	for i := range uint64(2 * longan.MaxPoints) {
+		v.ApplyEvents([]longan.Event{event(longan.State, i+1, longan.DoorOpened, fmt.Sprintf("door-%d", i), time.Second)})
+	}
+	if got := len(get(t, v).Points); got != longan.MaxPoints {
+		t.Errorf("points of a board that invents them: got %d, want %d", got, longan.MaxPoints)
 	}
 }
