@@ -37,7 +37,7 @@ const (
 	maxDamage = 10
 	// importEvents bounds a transaction, reached and not kept to: a batch is not
 	// divided. A running city waits for it no longer than for its own.
-	importEvents = 1000
+	importEvents = 400
 	// What a running city holds the store for is over soon; see store.Options.
 	importTries = 10
 	importRest  = time.Second // the longest pause between two transactions
@@ -104,7 +104,7 @@ func (im *importer) commit(ctx context.Context) error {
 		return nil
 	}
 	var results []store.Result
-	began := time.Now()
+	var began time.Time
 	for try := 1; ; try++ {
 		var err error
 		began = time.Now()

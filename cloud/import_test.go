@@ -76,11 +76,11 @@ func only(t testing.TB, im *Import) DeviceImport {
 func TestImport(t *testing.T) {
 	st, path := importStore(t)
 	const device = "621202107-01"
-	data := boardExport(t, device, 2500, 400, longan.DoorOpened)
-	if got, want := only(t, importBytes(t, st, data)), (DeviceImport{Device: device, New: 2500}); got != want {
+	data := boardExport(t, device, 1200, 400, longan.DoorOpened)
+	if got, want := only(t, importBytes(t, st, data)), (DeviceImport{Device: device, New: 1200}); got != want {
 		t.Errorf("first import %+v, want %+v", got, want)
 	}
-	if got, want := only(t, importBytes(t, st, data)), (DeviceImport{Device: device, Duplicates: 2500}); got != want {
+	if got, want := only(t, importBytes(t, st, data)), (DeviceImport{Device: device, Duplicates: 1200}); got != want {
 		t.Errorf("second import %+v, want %+v", got, want)
 	}
 	// The same numbers with other events: a clone.
@@ -91,7 +91,7 @@ func TestImport(t *testing.T) {
 		t.Errorf("import of nothing: %+v", im)
 	}
 	streams, err := Audit(t.Context(), path)
-	if err != nil || len(streams) != 1 || !streams[0].Contiguous || streams[0].Count != 2500 || streams[0].Acked != 2500 {
+	if err != nil || len(streams) != 1 || !streams[0].Contiguous || streams[0].Count != 1200 || streams[0].Acked != 1200 {
 		t.Errorf("store %+v, %v", streams, err)
 	}
 }
@@ -100,23 +100,23 @@ func TestImport(t *testing.T) {
 // file mends it later.
 func TestImportDamaged(t *testing.T) {
 	st, path := importStore(t)
-	data := boardExport(t, "621202107-01", 1000, 100, longan.DoorOpened)
+	data := boardExport(t, "621202107-01", 200, 20, longan.DoorOpened)
 	bad := bytes.Clone(data)
 	lines := bytes.SplitAfter(bad, []byte("\n"))
-	lines[4][50] ^= 1 // events 301 to 400
+	lines[4][50] ^= 1 // events 61 to 80
 	im := importBytes(t, st, bytes.Join(lines[:9], nil))
-	if d := only(t, im); d.New != 700 || im.Damaged != 2 || !strings.Contains(im.Damage[0], "line 5") || !strings.Contains(im.Damage[1], "cut off") {
-		t.Errorf("import %+v; want 700 events, line 5 and the end damaged", im)
+	if d := only(t, im); d.New != 140 || im.Damaged != 2 || !strings.Contains(im.Damage[0], "line 5") || !strings.Contains(im.Damage[1], "cut off") {
+		t.Errorf("import %+v; want 140 events, line 5 and the end damaged", im)
 	}
 	streams, err := Audit(t.Context(), path)
-	if err != nil || streams[0].Acked != 300 || streams[0].Lost != 0 {
-		t.Errorf("store %+v, %v; want it to wait for 301", streams, err)
+	if err != nil || streams[0].Acked != 60 || streams[0].Lost != 0 {
+		t.Errorf("store %+v, %v; want it to wait for 61", streams, err)
 	}
-	if d := only(t, importBytes(t, st, data)); d.New != 300 || d.Duplicates != 700 {
+	if d := only(t, importBytes(t, st, data)); d.New != 60 || d.Duplicates != 140 {
 		t.Errorf("import of the whole file: %+v", d)
 	}
 	streams, err = Audit(t.Context(), path)
-	if err != nil || streams[0].Acked != 1000 || !streams[0].Contiguous || streams[0].Lost != 0 {
+	if err != nil || streams[0].Acked != 200 || !streams[0].Contiguous || streams[0].Lost != 0 {
 		t.Errorf("store %+v, %v", streams, err)
 	}
 	if im := importBytes(t, st, bytes.Repeat([]byte("no export\n"), 100)); im.Damaged != 101 || len(im.Damage) != maxDamage || len(im.Devices) > 0 {
@@ -148,12 +148,15 @@ func TestImportBesideACity(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer st.Close()
-	data := boardExport(t, "621202107-01", 2400, 400, longan.DoorOpened)
+	data := boardExport(t, "621202107-01", 1500, 400, longan.DoorOpened)
 	ctx, stop := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	stored, slowest := uint64(0), time.Duration(0)
 	running.Go(func() {
+		every := time.NewTicker(5 * time.Millisecond) // 200 alarms a second
+		defer every.Stop()
 		for ctx.Err() == nil {
+			<-every.C
 			e := longan.Event{Seq: stored + 1, Type: longan.AlarmRaised, Point: "panic-button"}
 			b := &longan.Batch{Device: "621202107-02", Epoch: importEpoch, Lane: longan.Alarm, Oldest: 1, Events: []longan.Event{e}}
 			begin := time.Now()
@@ -165,15 +168,15 @@ func TestImportBesideACity(t *testing.T) {
 			slowest = max(slowest, time.Since(begin))
 		}
 	})
-	if d := only(t, importBytes(t, st, data)); d.New != 2400 {
+	if d := only(t, importBytes(t, st, data)); d.New != 1500 {
 		t.Errorf("import %+v", d)
 	}
 	stop()
 	running.Wait()
-	t.Logf("%d alarms beside 2400 imported events, the slowest took %v", stored, slowest)
+	t.Logf("%d alarms beside 1500 imported events, the slowest took %v", stored, slowest)
 	streams, err := Audit(t.Context(), path)
-	if err != nil || len(streams) != 2 || streams[0].Count != 2400 || streams[1].Count != stored || stored == 0 {
-		t.Errorf("store %+v, %v; want 2400 and %d", streams, err, stored)
+	if err != nil || len(streams) != 2 || streams[0].Count != 1500 || streams[1].Count != stored || stored == 0 {
+		t.Errorf("store %+v, %v; want 1500 and %d", streams, err, stored)
 	}
 }
 

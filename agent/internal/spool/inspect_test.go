@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/longan-edge/longan"
@@ -19,7 +20,7 @@ func folder(t *testing.T, dir string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	seen := ""
+	var seen strings.Builder
 	for _, e := range entries {
 		info, err := e.Info()
 		if err != nil {
@@ -29,9 +30,9 @@ func folder(t *testing.T, dir string) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		seen += fmt.Sprintln(e.Name(), info.Mode(), info.Size(), info.ModTime(), checksum(content))
+		fmt.Fprintln(&seen, e.Name(), info.Mode(), info.Size(), info.ModTime(), checksum(content))
 	}
-	return seen
+	return seen.String()
 }
 
 // readAll returns the numbers of all events of a lane, read in small steps.
