@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -293,4 +294,49 @@ func TestDamageWhileInUse(t *testing.T) {
 		t.Errorf("old epoch: %v", got)
 	}
 	appendN(t, s, longan.Alarm, 1)
+}
+
+// TestWhatIsLostTwiceIsStillTold: the spool that holds the news of a loss is lost
+// before the city has it.
+func TestWhatIsLostTwiceIsStillTold(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, FileName)
+	s := openTest(t, dir)
+	appendN(t, s, longan.State, 12)
+	epoch := s.Epoch()
+	crash := func() { // the file is lost while it is in use
+		identity, err := os.ReadFile(filepath.Join(dir, IdentityName))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Close()
+		if err := errors.Join(os.Remove(path), os.WriteFile(filepath.Join(dir, IdentityName), identity, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		s = openTest(t, dir)
+	}
+	told := func() *recoveredEpoch {
+		t.Helper()
+		if data := recovered(t, s); data != nil {
+			for i := range data.Epochs {
+				if data.Epochs[i].Epoch == epoch {
+					return &data.Epochs[i]
+				}
+			}
+		}
+		return nil
+	}
+	for i := range 15 { // more epochs than one event can tell of
+		crash()
+		if e := told(); e == nil || e.Exact {
+			t.Fatalf("loss %d: told %+v of the first epoch, whose end is not known", i, e)
+		}
+	}
+	s.Free(longan.State, s.Lane(longan.State).Last)
+	s.Close()
+	s = openTest(t, dir)
+	crash()
+	if e := told(); e != nil {
+		t.Errorf("told again what the city knows: %+v", e)
+	}
 }

@@ -113,6 +113,7 @@ func (s *Spool) use(c *content, known *identity) error {
 		return fmt.Errorf("open spool: %w", err)
 	}
 	s.known.Clean = false
+	s.noteRecovery()
 	s.saveIdentity(true)
 	return nil
 }
@@ -146,7 +147,7 @@ func (s *Spool) boltOptions() *bolt.Options {
 // create makes a new file in place of the one at path, so that a power cut
 // leaves either: bbolt's own initialisation is not crash safe. The new file holds
 // the salvaged streams as earlier epochs, and an event that tells of them.
-func (s *Spool) create(found *scan, streams []salvagedStream, epoch epochID, run uint32, recovered *longan.Event) (err error) {
+func (s *Spool) create(found *scan, streams []salvagedStream, epoch epochID, run uint32, recovered []*longan.Event) (err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("create spool: %w", err)

@@ -20,7 +20,7 @@ type filler struct {
 // fillSize bounds a transaction of a filler, in bytes.
 const fillSize = 1 << 20
 
-func (f *filler) all(streams []salvagedStream, recovered *longan.Event) error {
+func (f *filler) all(streams []salvagedStream, recovered []*longan.Event) error {
 	err := f.update(func(b *bolt.Bucket) error {
 		if err := b.Put(headKey(), f.head.append(nil)); err != nil {
 			return err
@@ -33,16 +33,22 @@ func (f *filler) all(streams []salvagedStream, recovered *longan.Event) error {
 			}
 		}
 		tail := epochEntry{epoch: f.head.epoch}
-		if recovered != nil {
-			tail.lasts[recovered.Lane] = 1
-		}
-		if err := b.Put(tailKey(), tail.append(nil)); err != nil || recovered == nil {
+		n := uint64(len(recovered))
+		tail.lasts[longan.State] = n
+		if err := b.Put(tailKey(), tail.append(nil)); err != nil || n == 0 {
 			return err
 		}
-		return f.put(b, f.head.stream, f.head.epoch, &block{
-			kind: kindEvents, lane: recovered.Lane, first: 1, last: 1, count: 1,
-			payload: append(recovered.AppendJSON(nil), endOfEvent),
-		})
+		for i, e := range recovered {
+			seq := uint64(i + 1)
+			err := f.put(b, f.head.stream, f.head.epoch, &block{
+				kind: kindEvents, lane: longan.State, first: seq, last: seq, count: 1,
+				payload: append(e.AppendJSON(nil), endOfEvent),
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	for i := 0; i < len(streams) && err == nil; i++ {
 		err = f.stream(uint16(i), &streams[i])

@@ -25,7 +25,13 @@ type identity struct {
 	// Streams are the epochs with events in the spool; the last is being written.
 	Streams []identityStream `json:"streams"`
 	// Past are epochs that the city has altogether.
-	Past  []string  `json:"past,omitempty"`
+	Past []string `json:"past,omitempty"`
+	// Notices are what the spool.recovered events tell that stand up to NoticesTo
+	// in the state lane of NoticesIn: the spool they are in may be lost as well.
+	Notices   []recoveredEpoch `json:"notices,omitempty"`
+	NoticesIn string           `json:"notices_in,omitempty"`
+	NoticesTo uint64           `json:"notices_to,omitempty"`
+
 	Floor time.Time `json:"floor"` // some event happened then, by a good clock
 	Wear  wear      `json:"wear"`
 }
@@ -136,6 +142,11 @@ func (s *Spool) saveIdentity(now bool) {
 			known.Lanes[longan.Lane(l)] = &identityLane{lane.Last, lane.Acked}
 		}
 		id.Streams = append(id.Streams, known)
+	}
+	if epoch, err := parseEpoch(id.NoticesIn); err == nil {
+		if st := s.find(epoch); st == nil || st.lanes[longan.State].Acked >= id.NoticesTo {
+			id.Notices, id.NoticesIn, id.NoticesTo = nil, "", 0
+		}
 	}
 	id.Past = slices.Clone(id.Past)
 	for _, st := range before {

@@ -3,7 +3,6 @@ package spool
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -58,7 +57,7 @@ func (s *Spool) rebuild(known *identity, why string) error {
 	found := scanFile(file)
 	s.opts.Failpoint(failSalvage)
 	streams := salvage(found, known)
-	recovered := s.recoveredEvent(streams, known.Clean, why)
+	recovered := s.recoveredEvents(known.pending(found), streams, known, why)
 	streams = slices.DeleteFunc(streams, func(st salvagedStream) bool { return st.empty() })
 	run := max(found.run, known.Run) + 1
 	if err := s.create(found, streams, newEpoch(), run, recovered); err != nil {
@@ -167,47 +166,4 @@ func trueBlocks(all []scannedBlock) []scannedBlock {
 	}
 	slices.Reverse(kept)
 	return kept
-}
-
-// recoveredData is the data of a spool.recovered event.
-type recoveredData struct {
-	Reason string `json:"reason"`
-	// Exact: the last numbers are known. When not, events behind them may have
-	// been accepted, and are lost.
-	Exact  bool             `json:"exact"`
-	Epochs []recoveredEpoch `json:"epochs"` // the last that was written comes last
-}
-
-type recoveredEpoch struct {
-	Epoch string                         `json:"epoch"`
-	Lanes map[longan.Lane]*recoveredLane `json:"lanes"`
-}
-
-type recoveredLane struct {
-	Last     uint64 `json:"last"`     // the highest seq that is known to have been given out
-	Salvaged uint64 `json:"salvaged"` // unacknowledged events that are still there
-	Lost     uint64 `json:"lost"`     // unacknowledged events up to last that are not
-}
-
-// recoveredEvent returns the event that tells of a rebuilt spool.
-func (s *Spool) recoveredEvent(streams []salvagedStream, exact bool, why string) *longan.Event {
-	data := recoveredData{Reason: why, Exact: exact, Epochs: []recoveredEpoch{}}
-	const most = 8 // of the data's 4 KiB
-	for _, st := range streams[max(0, len(streams)-most):] {
-		e := recoveredEpoch{st.epoch.String(), map[longan.Lane]*recoveredLane{}}
-		for l, lane := range st.lanes {
-			if lane.last > 0 {
-				e.Lanes[longan.Lane(l)] = &recoveredLane{lane.last, lane.kept, lane.lost}
-			}
-		}
-		data.Epochs = append(data.Epochs, e)
-	}
-	e := &longan.Event{Lane: longan.State, Seq: 1, Type: longan.SpoolRecovered}
-	s.opts.Stamp(e)
-	var err error
-	if e.Data, err = json.Marshal(data); err != nil {
-		s.log.Error("describe recovered spool", "err", err) // not reached: it is plain data
-	}
-	s.log.Warn("spool is rebuilt", "data", string(e.Data))
-	return e
 }
