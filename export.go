@@ -9,21 +9,7 @@ import (
 	"time"
 )
 
-// An export is a file in which somebody carries events to the city when no
-// network does: batches, as a board would have published them, a line each. It
-// is text, so that it survives any stick and any mail, and what is whole of a
-// damaged one is found again at the next line:
-//
-//	longan-export 1 {"device":"621202107-01","time":"2026-11-23T08:15:30.123Z","version":"v0.1.0"} 5d0a6a55
-//	batch 1 AWyOwQrC… 0d4f5e77
-//	batch 2 AU3LQQrD… 91c7b3aa
-//	end {"batches":2,"events":417} 3e5f7f20
-//
-// A batch line carries its number in the file and the message in base64 (RFC
-// 4648). Each line ends with the CRC-32C, in eight hex digits, of what stands
-// before its last space. A reader passes over lines of a kind that it does not
-// know. Events of an export may be in the city's store already, or come over the
-// network later: their numbers tell.
+// What a line of an export begins with, and its bounds.
 const (
 	exportHead  = "longan-export"
 	exportBatch = "batch"
@@ -44,6 +30,22 @@ type ExportHead struct {
 }
 
 // ExportWriter writes an export.
+//
+// An export is a file in which somebody carries events to the city when no
+// network does: batches, as a board would have published them, a line each. It
+// is text, so that it survives any stick and any mail, and what is whole of a
+// damaged one is found again at the next line:
+//
+//	longan-export 1 {"device":"621202107-01","time":"2026-11-23T08:15:30.123Z","version":"v0.1.0"} 5d0a6a55
+//	batch 1 AWyOwQrC… 0d4f5e77
+//	batch 2 AU3LQQrD… 91c7b3aa
+//	end {"batches":2,"events":417} 3e5f7f20
+//
+// A batch line carries its number in the file and the message in base64 (RFC
+// 4648). Each line ends with the CRC-32C, in eight hex digits, of what stands
+// before its last space. A reader passes over lines of a kind that it does not
+// know. Events of an export may be in the city's store already, or come over the
+// network later: their numbers tell.
 type ExportWriter struct {
 	w               io.Writer
 	device          DeviceID

@@ -215,6 +215,23 @@ func TestCommandOnDamage(t *testing.T) {
 	}
 }
 
+// TestLongFolder: in a folder too deep for a socket the agent says why it has
+// none, and its file can still be read.
+func TestLongFolder(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), strings.Repeat("x", 120))
+	s, err := spool.Open(dir, spool.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	if _, err := Listen(dir); err == nil || !strings.Contains(err.Error(), "shorter") {
+		t.Errorf("listen: %v", err)
+	}
+	if status, out, errs := run("en", "check", "-data", dir); status != 0 {
+		t.Errorf("check: status %d, %s%s", status, out, errs)
+	}
+}
+
 // TestWriteFileFails: what fails leaves neither a file nor a part of one.
 func TestWriteFileFails(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "out.export")

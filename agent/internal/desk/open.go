@@ -24,7 +24,8 @@ func Open(ctx context.Context, dir string) (Book, io.Closer, error) {
 		if err == nil {
 			return client, client, nil
 		}
-		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ECONNREFUSED) {
+		// EINVAL: the folder's name is too long for any agent to have a socket in it.
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, syscall.EINVAL) {
 			return nil, nil, err
 		}
 		stopped, err := Inspect(dir, time.Now)

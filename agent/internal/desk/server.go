@@ -18,6 +18,9 @@ import (
 // SocketName is the name of the socket in the data folder.
 const SocketName = "spool.sock"
 
+// maxPath is how long the path of a Unix socket may be: unix(7).
+const maxPath = 107
+
 // Bounds of a connection.
 const (
 	idleMost  = time.Minute      // between two requests
@@ -30,6 +33,9 @@ const (
 // killed, and is replaced. Closing the listener removes it.
 func Listen(dir string) (net.Listener, error) {
 	path := filepath.Join(dir, SocketName)
+	if len(path) > maxPath {
+		return nil, fmt.Errorf("open local socket: %s has %d bytes, the kernel takes %d: use a shorter folder", path, len(path), maxPath)
+	}
 	info, err := os.Lstat(path)
 	switch {
 	case err == nil && info.Mode().Type() != fs.ModeSocket:
