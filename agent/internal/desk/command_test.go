@@ -3,6 +3,7 @@ package desk
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -247,4 +248,71 @@ func TestWriteFileFails(t *testing.T) {
 	if left, err := filepath.Glob(path + "*"); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
+}
+
+// TestExportTellsOfGaps: what the board gave up is in the export as a gap, in its
+// place, whether the agent runs or not.
+func TestExportTellsOfGaps(t *testing.T) {
+	dir := t.TempDir()
+	s, err := spool.Open(dir, spool.Options{MaxSize: 1 << 20, Budget: 24 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	for i := range 60 {
+		var entries []spool.Entry
+		for j := range 20 {
+			e := &longan.Event{Lane: longan.Sample, Type: "meter.read", Data: fmt.Appendf(nil, `{"v":"%x"}`, sha256.Sum256([]byte{byte(i), byte(j)}))}
+			entries = append(entries, spool.Entry{Event: e})
+		}
+		if err := s.Append(t.Context(), entries...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if st := s.Lane(longan.Sample); st.Last != 1200 {
+		t.Fatalf("sample lane %+v", st)
+	}
+	books := map[string]Book{"running": &Running{Spool: s, Device: "621202107-01", Now: time.Now}}
+	check := func(name string) {
+		var out bytes.Buffer
+		n, err := Export(t.Context(), books[name], longan.ExportHead{Device: "621202107-01"}, &out)
+		if err != nil || int64(out.Len()) != n.Bytes {
+			t.Fatalf("%s: %+v, %v", name, n, err)
+		}
+		x := longan.NewExportReader(&out)
+		next, gaps := uint64(1), 0
+		for {
+			b, err := x.Next()
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range b.Events {
+				var gap struct{ From, To uint64 }
+				if e.Type == longan.SpoolGap {
+					if err := json.Unmarshal(e.Data, &gap); err != nil {
+						t.Fatal(err)
+					}
+					gaps++
+				} else {
+					gap.From, gap.To = e.Seq, e.Seq
+				}
+				if gap.From != next || gap.To != e.Seq {
+					t.Fatalf("%s: event %d stands for %d to %d, want from %d", name, e.Seq, gap.From, gap.To, next)
+				}
+				next = gap.To + 1
+			}
+		}
+		if next != 1201 || gaps == 0 {
+			t.Errorf("%s: export ends before %d with %d gaps", name, next, gaps)
+		}
+	}
+	check("running")
+	s.Close()
+	if books["stopped"], err = Inspect(dir, time.Now); err != nil {
+		t.Fatal(err)
+	}
+	check("stopped")
 }
