@@ -63,7 +63,10 @@ func TestStoresGiveBackWhatTheyTook(t *testing.T) {
 
 func TestLoadStopsWithItsStore(t *testing.T) {
 	for name, load := range map[string]func(context.Context, store, *generator) error{
-		"fill": func(ctx context.Context, s store, g *generator) error { _, err := fill(ctx, s, g, longan.State, 50, 5); return err },
+		"fill": func(ctx context.Context, s store, g *generator) error {
+			_, err := fill(ctx, s, g, longan.State, 50, 5)
+			return err
+		},
 		"live": func(ctx context.Context, s store, g *generator) error {
 			_, err := live(ctx, s, g, 0, 1000, 50)
 			return err
@@ -130,7 +133,7 @@ func TestBenchPrintsEveryFigure(t *testing.T) {
 			t.Fatalf("%s: %v", line, err)
 		}
 		names = append(names, f.Name)
-		if f.Name != "events" && f.Name != "syncs_per_event" && (f.Spool == nil || f.Floor <= 0 || f.Goal == 0 || f.Met == nil) {
+		if f.Name != "events" && f.Name != "syncs_per_event" && (f.Spool == nil || f.Floor <= 0 || (f.Goal == 0) != (f.Met == nil)) {
 			t.Errorf("figure lacks something: %s", line)
 		}
 	}
@@ -138,6 +141,7 @@ func TestBenchPrintsEveryFigure(t *testing.T) {
 		"events", "lone_state_bytes", "lone_alarm_bytes", "idle_state_added", "syncs_per_event", "outage_bytes",
 		"outage_state_bytes",
 		"intake_100", "single_x_fdatasync", "memory_queued", "memory_draining", "memory_anon",
+		"agent_queued", "agent_draining",
 	}
 	if !slices.Equal(names, want) {
 		t.Errorf("figures %q, want %q", names, want)

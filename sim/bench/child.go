@@ -16,6 +16,7 @@ import (
 // between two parts of it writes a line to stdout and waits for one from stdin.
 //
 //	live    events at a rate while the link is up
+//	fill    events in an outage
 //	memory  events in an outage; then they drain
 func Child(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
 	flags := flag.NewFlagSet("child", flag.ContinueOnError)
@@ -50,6 +51,8 @@ func Child(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer
 	switch *task {
 	case "live":
 		_, err = live(ctx, s, g, longan.State, *rate, *n)
+	case "fill":
+		_, err = fill(ctx, s, g, longan.Sample, *n, window)
 	case "memory":
 		if _, err = fill(ctx, s, g, longan.Sample, *n, window); err != nil {
 			break

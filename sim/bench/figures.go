@@ -33,6 +33,7 @@ func (b *Bench) measurements() []measurement {
 		{"intake", b.intake},
 		{"single", b.single},
 		{"memory", b.memory},
+		{"agent", b.agentMemory},
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -84,7 +85,14 @@ func (b *Bench) memories(ctx context.Context, store, dir string, n int) (m memor
 		line string
 		into *memory
 	}{{"started", &m.base}, {"queued", &m.queued}, {"drained", &m.drained}} {
-		if *part.into, err = watch(cmd.Process.Pid, lines); err != nil || lines.Text() != part.line {
+		line := make(chan struct{})
+		go func() { defer close(line); lines.Scan() }()
+		*part.into, err = watch(cmd.Process.Pid, line)
+		if err != nil {
+			cmd.Process.Kill() // so that the scan ends
+		}
+		<-line
+		if err != nil || lines.Text() != part.line {
 			cmd.Process.Kill() // whatever it does, it is not that part
 			cmd.Wait()
 			return m, fmt.Errorf("child said %q, want %q: %v: %s", lines.Text(), part.line, err, words.String())
@@ -99,30 +107,31 @@ func (b *Bench) memories(ctx context.Context, store, dir string, n int) (m memor
 	return m, nil
 }
 
-// watch returns what a process takes at most until it writes the next line.
-func watch(pid int, lines *bufio.Scanner) (m memory, err error) {
+// watch returns what a process takes at most until end is closed.
+func watch(pid int, end <-chan struct{}) (m memory, err error) {
 	const every = 5 * time.Millisecond
 	proc := filepath.Join("/proc", strconv.Itoa(pid))
 	// Start the high water mark anew: proc_pid_clear_refs(5).
 	if err := os.WriteFile(filepath.Join(proc, "clear_refs"), []byte("5"), 0); err != nil {
 		return m, fmt.Errorf("measure memory: %w", err)
 	}
-	line := make(chan struct{})
-	go func() { lines.Scan(); close(line) }()
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for done := false; !done; {
 		select {
 		case <-tick.C:
-		case <-line:
+		case <-end:
 			done = true
 		}
 		text, err := os.ReadFile(filepath.Join(proc, "status"))
 		if err != nil {
-			<-line
 			return m, fmt.Errorf("measure memory: %w", err)
 		}
-		m.total = max(m.total, statusMiB(string(text), "VmHWM:"))
+		now := statusMiB(string(text), "VmHWM:")
+		if now == 0 {
+			return m, errors.New("measure memory: the process has ended")
+		}
+		m.total = max(m.total, now)
 		m.anon = max(m.anon, statusMiB(string(text), "RssAnon:"))
 	}
 	return m, nil
