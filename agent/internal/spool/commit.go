@@ -247,6 +247,12 @@ func (s *Spool) update(f func(*txn) error) (err error) {
 	s.w.suspect, s.w.headStored = false, true
 	s.took(time.Since(start), written)
 	s.adopt(t)
+	if s.w.ord%forgetEvery == 0 { // what was deleted had to be looked at
+		return s.db.View(func(tx *bolt.Tx) error {
+			forget(tx)
+			return nil
+		})
+	}
 	return nil
 }
 

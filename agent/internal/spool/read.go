@@ -132,6 +132,9 @@ func (s *Spool) view(f func(*bolt.Bucket) error) (err error) {
 		if b == nil {
 			return fmt.Errorf("no bucket: %w", errCorrupt)
 		}
+		if s.views.Add(1)%forgetEvery == 0 {
+			defer forget(tx)
+		}
 		return f(b)
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -75,6 +76,8 @@ type Spool struct {
 
 	dbMu sync.RWMutex // for reading around a read transaction, for writing to exchange db
 	db   *bolt.DB     // nil while there is no file that can be used
+
+	views atomic.Uint32 // read transactions so far
 
 	w writer // of the committer alone
 	c cache

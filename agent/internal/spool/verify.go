@@ -98,7 +98,13 @@ func readContent(db *bolt.DB) (*content, error) {
 		if b == nil {
 			return fmt.Errorf("no bucket: %w", errCorrupt)
 		}
-		return b.ForEach(c.take)
+		keys := 0
+		return b.ForEach(func(k, v []byte) error {
+			if keys++; keys%(64*forgetEvery) == 0 {
+				defer forget(tx)
+			}
+			return c.take(k, v)
+		})
 	})
 	if err != nil {
 		return nil, err
