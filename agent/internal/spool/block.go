@@ -148,11 +148,11 @@ func (b *block) check() error {
 }
 
 // records returns the block's events.
-func (b *block) records() ([]Record, error) {
+func (b *block) records(in *inflater) ([]Record, error) {
 	text := b.payload
 	if b.flate {
 		var err error
-		if text, err = inflate(b.payload); err != nil {
+		if text, err = in.inflate(b.payload); err != nil {
 			return nil, err
 		}
 	} else {

@@ -57,15 +57,29 @@ func (d *deflater) deflate(data []byte) (out []byte, deflated bool) {
 	return d.out.Bytes(), true
 }
 
-// inflate is the opposite of deflate, bounded.
-func inflate(data []byte) ([]byte, error) {
-	r := flate.NewReaderDict(bytes.NewReader(data), []byte(dictionary))
-	text, err := io.ReadAll(io.LimitReader(r, maxInflated+1))
-	if err != nil {
+// inflater decompresses blocks, one after another. It keeps its decompressor and
+// its buffer, some 100 KB together: made anew for every block of a long backlog
+// they would be most of an agent's garbage. The zero value is ready to use.
+type inflater struct {
+	src bytes.Reader
+	r   io.Reader // a flate.Resetter
+	buf bytes.Buffer
+}
+
+// inflate is the opposite of deflate, bounded. The caller owns the result.
+func (i *inflater) inflate(data []byte) ([]byte, error) {
+	i.src.Reset(data)
+	if i.r == nil {
+		i.r = flate.NewReaderDict(&i.src, []byte(dictionary))
+	} else if err := i.r.(flate.Resetter).Reset(&i.src, []byte(dictionary)); err != nil {
+		return nil, fmt.Errorf("inflate block: %w", err)
+	}
+	i.buf.Reset()
+	if _, err := i.buf.ReadFrom(io.LimitReader(i.r, maxInflated+1)); err != nil {
 		return nil, fmt.Errorf("inflate block: %v: %w", err, errCorrupt)
 	}
-	if len(text) > maxInflated {
+	if i.buf.Len() > maxInflated {
 		return nil, fmt.Errorf("block of more than %d bytes: %w", maxInflated, errCorrupt)
 	}
-	return text, nil
+	return bytes.Clone(i.buf.Bytes()), nil
 }

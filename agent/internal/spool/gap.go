@@ -48,7 +48,7 @@ func (g gap) block(stamp func(*longan.Event)) (*block, error) {
 
 // parseGap is the opposite of block.
 func parseGap(b *block) (gap, error) {
-	records, err := b.records()
+	records, err := b.records(new(inflater))
 	if err != nil {
 		return gap{}, err
 	}

@@ -198,7 +198,7 @@ func (t *taker) block(b *block) (more bool, err error) {
 	if b.last < t.from || b.kind == kindAck {
 		return true, nil
 	}
-	records, err := b.records()
+	records, err := b.records(new(inflater))
 	if err != nil {
 		return false, err
 	}

@@ -21,8 +21,9 @@ type Record struct {
 // cache keeps the block of each lane that was read last, for a reader takes a
 // block in several turns.
 type cache struct {
-	mu    sync.Mutex
-	lanes [len(longan.Lanes)]cached
+	mu       sync.Mutex
+	lanes    [len(longan.Lanes)]cached
+	inflater inflater
 }
 
 type cached struct {
@@ -40,7 +41,7 @@ func (c *cache) recordsOf(b *block) ([]Record, error) {
 	if have.epoch == b.epoch && have.first == b.first && have.run == b.run && have.ord == b.ord && have.records != nil {
 		return have.records, nil
 	}
-	records, err := b.records()
+	records, err := b.records(&c.inflater)
 	if err != nil {
 		return nil, err
 	}

@@ -90,7 +90,7 @@ func checkBlock(k, v []byte) (events uint64, err error) {
 	if b.lane != l || b.first != first || b.kind == kindAck {
 		return 0, wrap(fmt.Errorf("block of another key: %w", errCorrupt))
 	}
-	records, err := b.records()
+	records, err := b.records(new(inflater))
 	if err != nil {
 		return 0, wrap(err)
 	}
