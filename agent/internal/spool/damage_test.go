@@ -51,10 +51,24 @@ func damages() map[string]func(b []byte) []byte {
 	}
 }
 
-// zeroPage zeroes the first page with a block.
+// zeroPage zeroes every page with the block of one event that was not
+// acknowledged: one of them is in use, the others are copies left behind.
 func zeroPage(b []byte) []byte {
-	at := bytes.Index(b, []byte(blockMagic)) / pageSize * pageSize
-	clear(b[at : at+pageSize])
+	const seq = 50
+	for at := 0; at < len(b); {
+		j := bytes.Index(b[at:], []byte(blockMagic))
+		if j < 0 {
+			break
+		}
+		at += j
+		if bl, err := parseBlock(b[at:]); err == nil && bl.kind == kindEvents && bl.lane == longan.State && bl.first <= seq && seq <= bl.last {
+			page := at / pageSize * pageSize
+			clear(b[page : page+pageSize])
+			at = page + pageSize
+			continue
+		}
+		at += len(blockMagic)
+	}
 	return b
 }
 
