@@ -79,7 +79,11 @@ func (c *center) emit(ctx context.Context, r drivers.Reading) error {
 		return fmt.Errorf("reading of point %q, which the site file does not have", r.Point)
 	}
 	up := c.see(p, r)
-	if err := c.accept(ctx, p.rule.Changes(r.State, up)); err != nil {
+	changes := p.rule.Changes(r.State, up)
+	if h := r.Happened; h != nil {
+		changes = append(changes, change{Lane: longan.State, Type: h.Type, Point: p.Name, Data: h.Data})
+	}
+	if err := c.accept(ctx, changes); err != nil {
 		return err
 	}
 	p.rule.Done(r.State, up)

@@ -43,6 +43,16 @@ type Reading struct {
 	State  longan.PointState // zero is Unknown
 	Value  float64           // the measurement, for points that have one
 	Detail string            // for people: what was seen, at most longan.MaxLabel bytes
+	// Happened is what happened at the point besides its state, once: a card was
+	// held to a reader, a code was scanned. Nil is nothing.
+	Happened *Occurrence
+}
+
+// Occurrence is an event of its own. It never holds what identifies a person:
+// card numbers and codes only as keyed hashes.
+type Occurrence struct {
+	Type string // of the event: lower case, with dots
+	Data []byte // a JSON object of at most longan.MaxData bytes; nil is none
 }
 
 // Sentinels that the supervisor and the agent act on.
