@@ -1,7 +1,9 @@
 package longan
 
 import (
+	"fmt"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -13,12 +15,32 @@ import (
 // for by the next, a repeated one changes nothing. It is published with QoS 0
 // and not retained; a board that misses it sends its batch again.
 type Ack struct {
-	Epoch  string
-	Lanes  map[Lane]uint64 // every event up to and including this Seq is stored or known lost
-	Time   time.Time       // the city's time, a source for boards without a clock
-	Credit uint64          // how many more events the city wants in flight; 0 leaves it to the board
-	Extra  Extra
+	Epoch string          // "" only in one that carries nothing but Refused
+	Lanes map[Lane]uint64 // every event up to and including this Seq is stored or known lost
+	Time  time.Time       // the city's time, a source for boards without a clock
+	// Credit is how many events of the lanes state and sample together the board
+	// may have unacknowledged, so that the city paces its own recovery. 0 leaves
+	// it to the board. Alarms are never paced.
+	Credit  uint64
+	Refused *Refusal // what the city could not take, or nil
+	Extra   Extra
 }
+
+// Refusal is the city's word that it can't take something, and has set it aside
+// for an operator to see. Sending the same again is of no use.
+type Refusal struct {
+	Lane   Lane   // of the batch
+	CRC    uint32 // CRC-32C (Castagnoli) of the batch's message as it was published; 0 when it is no batch that is refused
+	Reason string // one of the Refused constants; lower case
+}
+
+// Reasons of a Refusal.
+const (
+	RefusedMalformed = "malformed" // the message is not of the contract
+	RefusedForeign   = "foreign"   // the message is of another device or lane than its topic
+	RefusedByStore   = "store"     // the store takes other batches, but not this one
+	RefusedClone     = "clone"     // two boards use this device id; no batch in particular
+)
 
 // Encode returns the ack's message.
 func (a *Ack) Encode() ([]byte, error) {
@@ -35,12 +57,24 @@ func (a *Ack) Encode() ([]byte, error) {
 	o.raw("lanes", lanes.end(nil))
 	o.time("time", a.Time)
 	o.uint("credit", a.Credit)
+	if r := a.Refused; r != nil {
+		refused := newObject(nil)
+		refused.str("lane", r.Lane.String())
+		refused.str("crc", fmt.Sprintf("%08x", r.CRC))
+		refused.str("reason", r.Reason)
+		o.raw("refused", refused.end(nil))
+	}
 	return pack(o.end(a.Extra))
 }
 
 func (a *Ack) validate() error {
-	if err := checkName("epoch", a.Epoch, false); err != nil {
+	if err := checkName("epoch", a.Epoch, a.Refused != nil); err != nil {
 		return err
+	}
+	if a.Refused != nil {
+		if err := checkName("reason", a.Refused.Reason, false); err != nil {
+			return err
+		}
 	}
 	for _, l := range Lanes {
 		if err := checkUint("lane "+l.String(), a.Lanes[l]); err != nil {
@@ -72,6 +106,8 @@ func DecodeAck(payload []byte) (*Ack, error) {
 			a.Time, err = parseTime(val)
 		case "credit":
 			a.Credit, err = parseUint(val)
+		case "refused":
+			a.Refused, err = parseRefusal(val)
 		default:
 			err = a.Extra.keep(key, val)
 		}
@@ -80,10 +116,44 @@ func DecodeAck(payload []byte) (*Ack, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkName("epoch", a.Epoch, false); err != nil {
+	if err := a.validate(); err != nil {
 		return nil, err
 	}
 	return a, nil
+}
+
+// parseRefusal returns nil for a lane of a newer contract: it is none of ours.
+func parseRefusal(data []byte) (*Refusal, error) {
+	r, known := &Refusal{}, true
+	err := eachField(data, func(key string, val []byte) (err error) {
+		var text string
+		switch key {
+		case "lane", "crc", "reason":
+			if text, err = parseString(val); err != nil {
+				return err
+			}
+		}
+		switch key {
+		case "lane":
+			if r.Lane, err = ParseLane(text); err != nil {
+				known, err = false, nil
+			}
+		case "crc":
+			var crc uint64
+			crc, err = strconv.ParseUint(text, 16, 32)
+			r.CRC = uint32(crc)
+			if err != nil {
+				err = malformed("crc %q: want eight hex digits", clip(text))
+			}
+		case "reason":
+			r.Reason = text
+		}
+		return err
+	})
+	if err != nil || !known {
+		return nil, err
+	}
+	return r, nil
 }
 
 func (a *Ack) parseLanes(data []byte) error {

@@ -25,7 +25,7 @@ var flateWriters = sync.Pool{New: func() any {
 }}
 
 // pack returns the message for JSON: compressed when it is longer than
-// DeflateAbove, as it is otherwise.
+// DeflateAbove and that makes it smaller, as it is otherwise.
 func pack(data []byte) ([]byte, error) {
 	if len(data) > MaxPayload {
 		return nil, tooLarge("message", len(data), MaxPayload)
@@ -44,6 +44,9 @@ func pack(data []byte) ([]byte, error) {
 	}
 	if err := w.Close(); err != nil {
 		return nil, fmt.Errorf("compress message: %w", err)
+	}
+	if out.Len() >= len(data) {
+		return data, nil
 	}
 	return out.Bytes(), nil
 }
@@ -76,6 +79,10 @@ func unpack(payload []byte) ([]byte, error) {
 	}
 	return nil, malformed("first byte %#02x: want '{' or %#02x", payload[0], encodingDeflate1)
 }
+
+// JSON returns the JSON of a message, inflated where it is compressed, for
+// people and tools to read.
+func JSON(payload []byte) ([]byte, error) { return open(payload) }
 
 // open returns the JSON of a message: inflated where needed, bounded, valid, in
 // UTF-8 and of this version.

@@ -1,9 +1,19 @@
 package longan
 
-// dictionary1 is the preset dictionary of encoding 0x01: what batches are made
+// dictionary1 is the preset dictionary of encoding 0x01: what messages are made
 // of, the most frequent last, where DEFLATE reaches it most cheaply. It is part
 // of the contract and never changes; a better one gets another first byte.
-const dictionary1 = `"device.fault","clock.synced","spool.gap","spool.recovered","config.applied",` +
+const dictionary1 = `"version":"v0.1.0 go1.26","name":"综治中心","full":true,"points":{"panic-button":{"state":"unknown",` +
+	`"kind":"panic","label":"紧急按钮","peripheral":"io","since":"2026-11-23T08:15:29.870Z","detail":"","age":53},` +
+	`"front-door":{"state":"active","kind":"door","label":"前门","peripheral":"io","since":"2026-11-23T08:15:29.870Z","age":53},` +
+	`"printer-paper-out":{"state":"normal","kind":"kiosk","label":"缺纸","peripheral":"printer","since":"2026-11-23T08:15:29.870Z","age":53}},` +
+	`"peripherals":{"io":{"ok":true,"driver":"modbus","label":"输入模块","age":53},` +
+	`"printer":{"ok":false,"driver":"escpos","label":"打印机","age":53,"error":"peripheral is silent"}},` +
+	`"backlog":{"alarm":1,"state":2},"disk":{"ok":true,"today":181000,"life":438000}}` +
+	`"refused":{"lane":"state","crc":"00000000","reason":"malformed"}` +
+	`"session":"a1b2c3d4e5f6","n":4,"epoch":"9f86d081884c7d65","state":"offline","state":"online","time":"2026-11-23T08:15:30.123Z","mono":86512345}` +
+	`{"v":1,"epoch":"9f86d081884c7d65","lanes":{"alarm":17,"state":2041,"sample":9},"time":"2026-11-23T08:15:30.171Z","credit":1600}` +
+	`"type":"access.card","type":"code.scanned","type":"clock.synced","device.fault","clock.synced","spool.gap","spool.recovered","config.applied",` +
 	`"reason":"timeout","error":"silent","version":"","count":1,"from":1,"to":1,` +
 	`"cause":"offline","cause":"error","cause":"paper-near-end","cause":"cover-open","cause":"paper-out",` +
 	`"cause":"fire","cause":"tamper","cause":"intrusion","cause":"mains","cause":"panic",` +

@@ -30,7 +30,12 @@ func ExampleBatch_Encode() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(string(payload))
+	data, err := longan.JSON(payload) // as a person would read it
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(string(data))
 	// Output:
 	// {"v":1,"device":"621202104-01","epoch":"9f86d081884c7d65","lane":"alarm","oldest":5,"events":[{"seq":5,"type":"alarm.raised","point":"panic-button","time":"2026-11-23T08:15:30.123Z","clock":"ntp","data":{"cause":"panic"}}]}
 }

@@ -13,8 +13,8 @@ const (
 
 // Status is what a board is now. The full one, with all points, is retained and
 // is the live view's source: on reconnect the city sees the present at once,
-// while history follows in order. A heartbeat is the same message without
-// points and peripherals, not retained. The will is a Status with State
+// while history follows in order. A heartbeat is not retained and carries only
+// what changes all the time, see Heartbeat. The will is a Status with State
 // Offline; it counts only while its Session is the one the city knows, so a
 // late will of an old session never hides a newer birth.
 type Status struct {
@@ -65,6 +65,19 @@ type DiskStatus struct {
 	InMemory     uint64        // events that a power cut would lose now
 	WrittenToday uint64        // bytes
 	Life         time.Duration // estimate for the card at the present rate, whole hours; 0 is unknown
+}
+
+// Heartbeat returns the short sign of life that a board sends between full
+// statuses: on a metered link every byte of it counts. What it leaves out
+// stands as in the last full status of the session.
+func (s *Status) Heartbeat() *Status {
+	h := &Status{Device: s.Device, Session: s.Session, N: s.N, State: s.State, Mono: s.Mono}
+	for _, n := range s.Backlog {
+		if n > 0 {
+			h.Backlog = s.Backlog
+		}
+	}
+	return h
 }
 
 // Encode returns the status's message.

@@ -87,7 +87,7 @@ func (s *session) sendStatus(full bool) error {
 	s.n++
 	status.Session, status.N, status.Epoch, status.State, status.Full = s.id, s.n, s.cfg.Epoch(), longan.Online, full
 	if !full {
-		status.Points, status.Peripherals, status.Name = nil, nil, ""
+		status = status.Heartbeat()
 	}
 	payload, err := status.Encode()
 	if err != nil {

@@ -4,6 +4,7 @@
 //	longan-cloud run -insecure-demo
 //	longan-cloud passwd /etc/longan/passwords 621202104-01
 //	longan-cloud import -data /var/lib/longan-cloud 621202104-01.export
+//	mosquitto_sub -t 'longan/#' -F '%t %x' | longan-cloud decode
 //	longan-cloud version
 package main
 
@@ -48,6 +49,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return passwd(args[1:], stdin, stdout, stderr)
 	case "import":
 		return importFiles(ctx, args[1:], stdout, stderr)
+	case "decode":
+		return decode(stdin, stdout, stderr)
 	case "version":
 		fmt.Fprintln(stdout, version())
 		return 0
@@ -62,6 +65,7 @@ func usage(stderr io.Writer) int {
   longan-cloud run -h                           全部选项 / all options
   longan-cloud passwd 文件 设备编号               设置设备口令 / set the password of a device
   longan-cloud import [-data 目录] 文件…          导入设备导出的事件 / take in the events that a board exported
+  longan-cloud decode                           把十六进制消息变成可读的 / make messages in hex readable
   longan-cloud version                          版本 / version
 `)
 	return exitUsage
