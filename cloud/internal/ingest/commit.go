@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"log/slog"
 	"math/rand/v2"
 	"time"
 
@@ -130,6 +131,7 @@ func (in *Ingest) store(ctx context.Context, group []*longan.Batch) error {
 		return err
 	}
 	in.Metrics.Commits.Add(1)
+	in.logStored(results)
 	for i := range results {
 		r := &results[i]
 		in.Metrics.Events.Add(uint64(len(r.New)))
@@ -155,6 +157,20 @@ func (in *Ingest) store(ctx context.Context, group []*longan.Batch) error {
 		in.acks.put(k, ackedLanes(r.Lanes))
 	}
 	return nil
+}
+
+// logStored says, right behind the commit, what it has made durable. It is what
+// longan-sim takes for the moment at which an event is stored.
+func (in *Ingest) logStored(results []store.Result) {
+	if !in.log.Enabled(context.Background(), slog.LevelDebug) {
+		return
+	}
+	for i := range results {
+		r := &results[i]
+		if n := len(r.New); n > 0 {
+			in.log.Debug("stored", "device", r.Device, "epoch", r.Epoch, "lane", r.Lane.String(), "new", n, "last", r.New[n-1].Seq)
+		}
+	}
 }
 
 func ackedLanes(lanes []store.Progress) map[longan.Lane]uint64 {
