@@ -21,7 +21,10 @@ type Ack struct {
 	// Credit is how many events of the lanes state and sample together the board
 	// may have unacknowledged, so that the city paces its own recovery. 0 leaves
 	// it to the board. Alarms are never paced.
-	Credit  uint64
+	Credit uint64
+	// Hello: the city's ingest has just begun to listen. What was under way to it
+	// before is lost where Lanes do not tell of it, and is sent again at once.
+	Hello   bool
 	Refused *Refusal // what the city could not take, or nil
 	Extra   Extra
 }
@@ -57,6 +60,9 @@ func (a *Ack) Encode() ([]byte, error) {
 	o.raw("lanes", lanes.end(nil))
 	o.time("time", a.Time)
 	o.uint("credit", a.Credit)
+	if a.Hello {
+		o.raw("hello", []byte("true"))
+	}
 	if r := a.Refused; r != nil {
 		refused := newObject(nil)
 		refused.str("lane", r.Lane.String())
@@ -106,6 +112,8 @@ func DecodeAck(payload []byte) (*Ack, error) {
 			a.Time, err = parseTime(val)
 		case "credit":
 			a.Credit, err = parseUint(val)
+		case "hello":
+			a.Hello, err = parseBool(val)
 		case "refused":
 			a.Refused, err = parseRefusal(val)
 		default:

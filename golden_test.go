@@ -93,6 +93,7 @@ func goldenMessages() []message {
 			Extra: Extra{"relay": json.RawMessage(`"621202100-01"`)}}),
 		batchMessage("empty", &Batch{Device: testDevice, Epoch: testEpoch, Lane: Sample, Oldest: 12}),
 		ackMessage("ack", &Ack{Epoch: testEpoch, Lanes: map[Lane]uint64{Alarm: 5, State: 120}, Time: testTime, Credit: 500}),
+		ackMessage("ack-hello", &Ack{Epoch: testEpoch, Lanes: map[Lane]uint64{Alarm: 5}, Time: testTime, Hello: true}),
 		ackMessage("ack-refused", &Ack{Lanes: map[Lane]uint64{}, Time: testTime, Refused: &Refusal{Lane: State, CRC: 0x0a1b2c3d, Reason: RefusedMalformed}}),
 		statusMessage("full", fullStatus()),
 		statusMessage("heartbeat", fullStatus().Heartbeat()),

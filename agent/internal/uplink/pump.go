@@ -13,36 +13,42 @@ import (
 // errStalled: there is a backlog, the link seems up, and nothing moves.
 var errStalled = errors.New("the city acknowledges nothing")
 
-// statusEvery bounds how often a full status is sent when points change.
-const statusEvery = time.Second
-
-// fullEvery is how often the full status is renewed: heartbeats carry no points,
-// so it also bounds how old the ages of readings look at the city.
-const fullEvery = time.Minute
+const (
+	// statusSettle is how long a status waits for more of what changed together.
+	statusSettle = 50 * time.Millisecond
+	// statusEvery bounds how often a full status is sent when points change.
+	statusEvery = time.Second
+	// fullEvery is how often the full status is renewed, for a city that missed
+	// one. Between two the heartbeats say that nothing changed.
+	fullEvery = 5 * time.Minute
+	// watchEvery is how often waiting batches are looked after.
+	watchEvery = time.Second
+)
 
 // pump is the session's loop. Status first, so that the city sees the present
 // before the past; then batches as the window allows.
 func (s *session) pump(ctx context.Context) error {
-	if err := s.sendStatus(true); err != nil {
-		return err
-	}
-	lastFull, pending := time.Now(), false
 	heartbeat := time.NewTicker(s.cfg.Heartbeat)
 	defer heartbeat.Stop()
-	tick := time.NewTicker(statusEvery)
-	tick.Stop() // it runs only while there is something to look after
-	defer tick.Stop()
-	ticking := false
+	settle := time.NewTimer(0) // the first status goes out at once
+	defer settle.Stop()
+	watch := time.NewTicker(watchEvery)
+	watch.Stop() // it runs only while there is something to look after
+	defer watch.Stop()
+	due, watching := true, false
+	var fullAt time.Time
 	for {
 		changed := s.cfg.Changed()
-		if err := s.sendBatches(); err != nil {
-			return err
+		if !fullAt.IsZero() {
+			if err := s.sendBatches(); err != nil {
+				return err
+			}
 		}
-		if busy := pending || s.waiting(); busy != ticking {
-			if ticking = busy; busy {
-				tick.Reset(statusEvery)
+		if busy := s.waiting(); busy != watching {
+			if watching = busy; busy {
+				watch.Reset(watchEvery)
 			} else {
-				tick.Stop()
+				watch.Stop()
 			}
 		}
 		select {
@@ -50,29 +56,28 @@ func (s *session) pump(ctx context.Context) error {
 		case payload := <-s.acks:
 			s.takeAck(payload)
 		case <-s.cfg.StatusChanged:
-			pending = true
-		case <-tick.C:
-			now := time.Now()
-			for _, w := range s.windows {
-				w.resend(now)
+			if !due {
+				due = true
+				settle.Reset(max(statusSettle, statusEvery-time.Since(fullAt)))
 			}
-			if stalled(s.windows, now) {
-				return errStalled
-			}
-			if pending {
-				if err := s.sendStatus(true); err != nil {
-					return err
-				}
-				lastFull, pending = time.Now(), false
-			}
-		case <-heartbeat.C:
-			full := time.Since(lastFull) >= fullEvery
-			if err := s.sendStatus(full); err != nil {
+		case <-settle.C:
+			if err := s.sendStatus(true); err != nil {
 				return err
 			}
-			if full {
-				lastFull = time.Now()
+			due, fullAt = false, time.Now()
+			heartbeat.Reset(s.cfg.Heartbeat)
+		case <-heartbeat.C:
+			if time.Since(fullAt) >= fullEvery {
+				settle.Reset(0)
+			} else if err := s.sendStatus(false); err != nil {
+				return err
 			}
+		case <-watch.C:
+			if err := s.watch(time.Now()); err != nil {
+				return err
+			}
+		case <-s.home:
+			return errHome
 		case err := <-s.lost:
 			return fmt.Errorf("link lost: %w", err)
 		case <-ctx.Done():
@@ -81,21 +86,29 @@ func (s *session) pump(ctx context.Context) error {
 	}
 }
 
+// watch sends again what waits too long, and fails when nothing moves.
+func (s *session) watch(now time.Time) error {
+	for _, w := range s.windows {
+		w.resend(now, ackTimeout)
+	}
+	if stalled(s.windows, now) {
+		return errStalled
+	}
+	return nil
+}
+
 // sendStatus publishes the full status, retained, or a heartbeat.
 func (s *session) sendStatus(full bool) error {
 	status := s.cfg.Status()
 	s.n++
 	status.Session, status.N, status.Epoch, status.State, status.Full = s.id, s.n, s.cfg.Epoch(), longan.Online, full
+	qos := byte(1)
 	if !full {
-		status = status.Heartbeat()
+		status, qos = status.Heartbeat(), 0
 	}
 	payload, err := status.Encode()
 	if err != nil {
 		return fmt.Errorf("encode status: %w", err)
-	}
-	qos := byte(0)
-	if full {
-		qos = 1
 	}
 	return s.publish(s.topic(longan.TopicStatus), qos, full, payload)
 }
@@ -114,75 +127,20 @@ func (s *session) publish(topic string, qos byte, retain bool, payload []byte) e
 	return nil
 }
 
-// refresh gives every stream its window. What is gone has nothing to send.
-func (s *session) refresh() {
-	var windows []*window
-	for _, st := range s.cfg.Streams() {
-		i := slices.IndexFunc(s.windows, func(w *window) bool { return w.stream.Epoch() == st.Epoch() })
-		if i >= 0 {
-			windows = append(windows, s.windows[i])
-		} else {
-			windows = append(windows, newWindow(st))
-		}
-	}
-	s.windows = windows
-}
-
-// waiting reports whether anything sent waits for an ack.
-func (s *session) waiting() bool {
-	return slices.ContainsFunc(s.windows, func(w *window) bool { return w.waiting })
-}
-
-// sendBatches fills the windows: alarms first, and of a lane the oldest epoch
-// first.
-func (s *session) sendBatches() error {
-	s.refresh()
-	for _, lane := range longan.Lanes {
-		for _, w := range s.windows {
-			for {
-				sent, err := s.sendBatch(w, lane)
-				if err != nil {
-					return err
-				}
-				if !sent {
-					break
-				}
-				if lane != longan.Alarm && s.alarmWaits() {
-					return s.sendBatches() // it arrived meanwhile: it goes before the next batch
-				}
-			}
-		}
-	}
-	return nil
-}
-
-// alarmWaits reports whether an alarm could be sent that was not.
-func (s *session) alarmWaits() bool {
-	return slices.ContainsFunc(s.windows, func(w *window) bool {
-		return w.unsent(longan.Alarm) && !w.full(longan.Alarm)
-	})
-}
-
-// sendBatch sends the next batch of a lane, or returns false when there is none
-// or the window is full.
-func (s *session) sendBatch(w *window, lane longan.Lane) (sent bool, err error) {
-	batch, records, err := w.next(lane, s.cfg.Device)
-	if err != nil || batch == nil {
-		return false, err
-	}
-	payload, err := batch.EncodeRaw(records)
-	if err != nil {
-		return false, fmt.Errorf("encode batch: %w", err)
-	}
-	topic := longan.Topic{Device: s.cfg.Device, Kind: longan.TopicUp, Lane: lane}.String()
-	return true, s.publish(topic, 1, false, payload)
-}
-
-// takeAck frees what the city has.
+// takeAck frees what the city has, and takes what else it says.
 func (s *session) takeAck(payload []byte) {
 	ack, err := longan.DecodeAck(payload)
 	if err != nil {
 		s.cfg.Log.Warn("ack refused", "err", err)
+		return
+	}
+	if s.cfg.CityTime != nil && !ack.Time.IsZero() {
+		s.cfg.CityTime(ack.Time)
+	}
+	if ack.Refused != nil {
+		s.takeRefusal(ack.Refused)
+	}
+	if ack.Epoch == "" {
 		return
 	}
 	i := slices.IndexFunc(s.windows, func(w *window) bool { return w.stream.Epoch() == ack.Epoch })
@@ -190,8 +148,15 @@ func (s *session) takeAck(payload []byte) {
 		s.cfg.Log.Warn("ack of another spool ignored", "epoch", ack.Epoch)
 		return
 	}
+	s.credit = ack.Credit
+	w := s.windows[i]
 	for _, lane := range longan.Lanes {
-		s.windows[i].stream.Free(lane, ack.Lanes[lane])
+		w.stream.Free(lane, ack.Lanes[lane])
 	}
-	s.windows[i].acked(time.Now())
+	s.fruit = w.acked(time.Now()) || s.fruit
+	if ack.Hello {
+		for _, lane := range longan.Lanes {
+			w.rewind(lane)
+		}
+	}
 }

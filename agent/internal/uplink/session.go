@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
@@ -19,21 +22,46 @@ type session struct {
 	*Uplink
 	id      string
 	client  mqtt.Client
-	acks    chan []byte // from the subscription; bounded, an ack may be dropped
-	lost    chan error  // from paho, when the connection ends
-	n       uint64      // statuses sent
-	windows []*window   // one a stream, in the order they are sent
+	acks    chan []byte   // from the subscription; bounded, an ack may be dropped
+	lost    chan error    // from paho, when the connection ends
+	home    chan struct{} // the preferred broker can be reached again
+	n       uint64        // statuses sent
+	windows []*window     // one a stream, in the order they are sent
+	most    int           // events in a batch, at first
+	credit  uint64        // the city's, for events of paced lanes; 0 is none given
+	reached atomic.Bool   // something answered at the broker's address
+	sent    bool          // batches went out
+	fruit   bool          // and were acknowledged
 }
 
 // runSession connects, serves the connection until it fails or ctx ends, and
-// leaves nothing of it behind.
-func (u *Uplink) runSession(ctx context.Context, broker string) error {
+// leaves nothing of it behind. It reports whether anything answered at the
+// broker's address.
+func (u *Uplink) runSession(ctx context.Context, broker string, h *home) (reached bool, err error) {
 	s := &session{
 		Uplink: u,
 		id:     newSessionID(),
 		acks:   make(chan []byte, 64),
 		lost:   make(chan error, 1),
+		home:   make(chan struct{}, 1),
+		most:   max(1, batchEvents>>min(u.fruitless, 8)),
 	}
+	start := time.Now()
+	err = s.run(ctx, broker, h)
+	switch {
+	case s.fruit:
+		u.fruitless = 0
+	case s.sent:
+		u.fruitless++
+	}
+	if u.broker == 0 && time.Since(start) > stableAfter {
+		h.settled()
+	}
+	return s.reached.Load(), err
+}
+
+// run is runSession's session.
+func (s *session) run(ctx context.Context, broker string, h *home) error {
 	// The connection lives longer than ctx, to say goodbye, and ends with this
 	// function: paho can stop waiting neither for a CONNACK nor for a write. The
 	// broker publishes the will of a session that failed, as it should.
@@ -52,9 +80,16 @@ func (u *Uplink) runSession(ctx context.Context, broker string) error {
 	if err := s.subscribe(ctx); err != nil {
 		return err
 	}
-	u.cfg.Log.Info("link to the city is up", "broker", redact(broker), "session", s.id)
+	s.cfg.Log.Info("link to the city is up", "broker", redact(broker), "session", s.id)
+	var looking sync.WaitGroup
+	defer looking.Wait()
+	if s.broker != 0 {
+		ctx, stop := context.WithCancel(ctx)
+		defer stop()
+		looking.Go(func() { s.look(ctx, h, s.home) })
+	}
 	err = s.pump(ctx)
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || errors.Is(err, errHome) {
 		s.sayGoodbye()
 	}
 	return err
@@ -77,8 +112,8 @@ func (s *session) options(ctx, life context.Context, broker string) (*mqtt.Clien
 	o.SetAutoReconnect(false)
 	o.SetConnectRetry(false)
 	o.SetOrderMatters(false) // handlers only enqueue
-	o.SetKeepAlive(s.cfg.Heartbeat)
-	o.SetPingTimeout(s.cfg.Heartbeat / 2)
+	o.SetKeepAlive(keepAlive)
+	o.SetPingTimeout(pingTimeout)
 	o.SetConnectTimeout(connectTimeout)
 	o.SetWriteTimeout(sendTimeout) // zero would block for ever on a dead link
 	o.SetBinaryWill(s.topic(longan.TopicStatus), will, 1, true)
@@ -87,6 +122,9 @@ func (s *session) options(ctx, life context.Context, broker string) (*mqtt.Clien
 		ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 		defer cancel()
 		conn, err := s.cfg.Dial(ctx, u)
+		if err == nil || errors.Is(err, syscall.ECONNREFUSED) {
+			s.reached.Store(true)
+		}
 		if err != nil {
 			return nil, err
 		}

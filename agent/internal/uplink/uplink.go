@@ -12,8 +12,8 @@
 // # One session
 //
 // Each connection gets a fresh paho client with a clean session, paho's own
-// reconnecting off. Reconnecting waits a random time up to a bound that
-// doubles, so that 199 boards do not come back in the same millisecond.
+// reconnecting off. Of several brokers the first is the preferred one: from
+// another the uplink returns when it can be reached again.
 package uplink
 
 import (
@@ -23,7 +23,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	mathrand "math/rand/v2"
 	"net"
 	"net/url"
 	"time"
@@ -56,8 +55,9 @@ type Config struct {
 	Status func() *longan.Status
 	// StatusChanged is signalled when Status would say something new.
 	StatusChanged <-chan struct{}
-	// Heartbeat is the time between two signs of life, and MQTT's keep-alive;
-	// zero is 10 s.
+	// CityTime is told the city's time whenever an ack brings it; nil is nobody.
+	CityTime func(time.Time)
+	// Heartbeat is the time between two signs of life; zero is 10 s.
 	Heartbeat time.Duration
 	Log       *slog.Logger
 }
@@ -69,16 +69,23 @@ const (
 	ackTimeout     = 10 * time.Second       // until unacknowledged batches are sent again
 	endTimeout     = 500 * time.Millisecond // for paho's goroutines to end
 	stallTimeout   = 60 * time.Second       // without any progress, until the session is given up
-	backoffFirst   = time.Second
-	backoffMost    = 60 * time.Second
-	backoffAlarm   = 5 * time.Second // the bound while an alarm waits
-	stableAfter    = time.Minute     // a session this long resets the backoff
+	stallAlarm     = 20 * time.Second       // … while an alarm waits
+	// keepAlive is MQTT's. It is longer than the heartbeat, which the city's own
+	// clock watches: a ping costs as much as a heartbeat, and says less.
+	keepAlive   = 60 * time.Second
+	pingTimeout = 10 * time.Second
+	cloneEvery  = time.Minute // between two complaints about another board
 )
 
-// Uplink is the way to the city.
+// Uplink is the way to the city. Its fields are used by Run's goroutine only.
 type Uplink struct {
-	cfg     Config
-	session int // counts connections; only used by Run's goroutine
+	cfg    Config
+	broker int // the one in use, an index into cfg.Brokers
+	// fruitless counts sessions that sent batches and heard no ack of any: the
+	// next one sends smaller ones. A link that breaks every few seconds carries
+	// small batches, and so does a broker with a low limit.
+	fruitless int
+	cloneSaid time.Time
 }
 
 // New returns an uplink, or an error that says what of the configuration is
@@ -100,54 +107,28 @@ func New(cfg Config) (*Uplink, error) {
 
 // Run keeps a session with the city until ctx ends, and returns ctx.Err().
 func (u *Uplink) Run(ctx context.Context) error {
-	bound := backoffFirst
+	var off backoff
+	home := newHome()
 	for {
-		broker := u.cfg.Brokers[u.session%len(u.cfg.Brokers)]
-		u.session++
+		broker := u.cfg.Brokers[u.broker]
 		start := time.Now()
-		err := u.runSession(ctx, broker)
+		reached, err := u.runSession(ctx, broker, home)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if time.Since(start) > stableAfter {
-			bound = backoffFirst
+		lasted := time.Since(start)
+		if errors.Is(err, errHome) {
+			u.cfg.Log.Info("the preferred broker can be reached again", "left", redact(broker), "for", redact(u.cfg.Brokers[0]))
+			u.broker = 0
+			continue
 		}
-		most := bound
-		if u.alarms() > 0 {
-			most = min(bound, backoffAlarm)
+		if lasted <= stableAfter { // a session that was stable is tried again first
+			u.broker = (u.broker + 1) % len(u.cfg.Brokers)
 		}
-		wait := mathrand.N(most) // full jitter
-		bound = min(2*bound, backoffMost)
+		wait := off.next(lasted, reached, u.alarms() > 0)
 		u.cfg.Log.Warn("no link to the city", "broker", redact(broker), "err", err, "retry_in", wait.Round(time.Millisecond).String())
 		if err := u.pause(ctx, wait); err != nil {
 			return err
-		}
-	}
-}
-
-// pause waits between two sessions. An alarm that is accepted meanwhile cuts it
-// short: the link may be back, and somebody needs help.
-func (u *Uplink) pause(ctx context.Context, wait time.Duration) error {
-	before := u.alarms()
-	soonest := time.After(min(wait, backoffFirst)) // a chattering alarm must not hammer the broker
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	var changed <-chan struct{} // nil until soonest
-	for {
-		select {
-		case <-soonest:
-			soonest = nil
-		case <-changed:
-		case <-timer.C:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		if soonest == nil {
-			changed = u.cfg.Changed() // before the look, or an alarm could slip between
-			if u.alarms() > before {
-				return nil
-			}
 		}
 	}
 }

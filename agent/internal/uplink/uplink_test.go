@@ -1,8 +1,10 @@
 package uplink
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"hash/crc32"
 	"io"
 	"log/slog"
 	"net"
@@ -30,6 +32,14 @@ type city struct {
 	dials    int
 	silent   bool // acknowledges nothing
 	refuse   bool // refuses connections
+	why      error
+	credit   uint64
+	tooMany  int    // drops the connection that brings a batch of more events; 0 is none
+	poison   uint64 // refuses batches with this event
+	refusals int
+	stored   map[uint64]longan.Event // of the state lane
+	at       []string                // brokers dialled
+	down     map[string]bool         // brokers that can't be reached
 }
 
 // allowAll lets every client do everything.
@@ -44,7 +54,7 @@ func (*allowAll) OnACLCheck(*mqtt.Client, string, bool) bool              { retu
 
 func newCity(t *testing.T) *city {
 	t.Helper()
-	c := &city{t: t, server: mqtt.New(&mqtt.Options{InlineClient: true, Logger: slog.New(slog.DiscardHandler)})}
+	c := &city{t: t, stored: map[uint64]longan.Event{}, down: map[string]bool{}, server: mqtt.New(&mqtt.Options{InlineClient: true, Logger: slog.New(slog.DiscardHandler)})}
 	if err := c.server.AddHook(new(allowAll), nil); err != nil {
 		t.Fatal(err)
 	}
@@ -72,10 +82,14 @@ func (c *city) receive(_ *mqtt.Client, _ packets.Subscription, pk packets.Packet
 			c.t.Errorf("batch: %v", err)
 			return
 		}
-		c.batches = append(c.batches, b)
-		if !c.silent {
-			go c.ack(b.Epoch, b.Lane, b.Events[len(b.Events)-1].Seq)
+		if c.tooMany > 0 && len(b.Events) > c.tooMany {
+			if cl, ok := c.server.Clients.Get(string(testDevice)); ok {
+				go cl.Stop(errors.New("too large"))
+			}
+			return
 		}
+		c.batches = append(c.batches, b)
+		c.store(b, pk.Payload)
 	case longan.TopicStatus:
 		s, err := longan.DecodeStatus(pk.Payload)
 		if err != nil {
@@ -86,8 +100,40 @@ func (c *city) receive(_ *mqtt.Client, _ packets.Subscription, pk packets.Packet
 	}
 }
 
+// store acknowledges a batch or refuses it. Of the state lane it keeps book, and
+// acknowledges what is complete.
+func (c *city) store(b *longan.Batch, payload []byte) {
+	last := b.Events[len(b.Events)-1].Seq
+	if b.Lane == longan.State {
+		for _, e := range b.Events {
+			if e.Seq == c.poison && e.Type != longan.SpoolGap {
+				c.refusals++
+				go c.say(&longan.Ack{Refused: &longan.Refusal{
+					Lane: b.Lane, CRC: crc32.Checksum(payload, castagnoli), Reason: longan.RefusedByStore,
+				}})
+				return
+			}
+		}
+		for _, e := range b.Events {
+			c.stored[e.Seq] = e
+		}
+		for last = 0; c.stored[last+1].Seq != 0; last++ {
+		}
+	}
+	if !c.silent {
+		go c.ack(b.Epoch, b.Lane, last)
+	}
+}
+
 func (c *city) ack(epoch string, l longan.Lane, seq uint64) {
-	payload, err := (&longan.Ack{Epoch: epoch, Lanes: map[longan.Lane]uint64{l: seq}}).Encode()
+	c.mu.Lock()
+	credit := c.credit
+	c.mu.Unlock()
+	c.say(&longan.Ack{Epoch: epoch, Lanes: map[longan.Lane]uint64{l: seq}, Credit: credit})
+}
+
+func (c *city) say(a *longan.Ack) {
+	payload, err := a.Encode()
 	if err != nil {
 		c.t.Error(err)
 	}
@@ -97,12 +143,13 @@ func (c *city) ack(epoch string, l longan.Lane, seq uint64) {
 	}
 }
 
-func (c *city) dial(context.Context, *url.URL) (net.Conn, error) {
+func (c *city) dial(_ context.Context, broker *url.URL) (net.Conn, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.dials++
-	if c.refuse {
-		return nil, errors.New("no route")
+	c.at = append(c.at, broker.Host)
+	if c.refuse || c.down[broker.Host] {
+		return nil, cmp.Or(c.why, errors.New("no route"))
 	}
 	near, far := net.Pipe()
 	go c.server.EstablishConnection("pipe", far)
@@ -116,10 +163,13 @@ func (c *city) get(f func()) {
 }
 
 // runUplink runs an uplink against the city until the test's steps return.
-func runUplink(t *testing.T, c *city, q Queue, changed chan struct{}, steps func()) {
+func runUplink(t *testing.T, c *city, q Queue, changed chan struct{}, steps func(), brokers ...string) {
 	t.Helper()
+	if len(brokers) == 0 {
+		brokers = []string{"mqtt://city"}
+	}
 	u, err := New(Config{
-		Device: testDevice, Brokers: []string{"mqtt://city"}, Dial: c.dial, Queue: q,
+		Device: testDevice, Brokers: brokers, Dial: c.dial, Queue: q,
 		Status:        func() *longan.Status { return &longan.Status{Device: testDevice, Name: "马街镇综治中心"} },
 		StatusChanged: changed, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})

@@ -2,6 +2,7 @@ package uplink
 
 import (
 	"fmt"
+	"math"
 	"sync"
 	"testing"
 	"time"
@@ -70,7 +71,7 @@ func sent(t *testing.T, w *window, l longan.Lane) string {
 	t.Helper()
 	got := ""
 	for {
-		b, raw, err := w.next(l, testDevice)
+		b, raw, err := w.next(l, testDevice, math.MaxInt)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -85,7 +86,7 @@ func sent(t *testing.T, w *window, l longan.Lane) string {
 func TestWindowIsBoundedAndMovesWithAcks(t *testing.T) {
 	q := newMemQueue()
 	q.add(longan.State, 3000)
-	w := newWindow(q)
+	w := newWindow(q, batchEvents)
 	if got, want := sent(t, w, longan.State), "1-400 401-800 801-1200 1201-1600 "; got != want {
 		t.Errorf("sent %q, want %q", got, want)
 	}
@@ -103,17 +104,17 @@ func TestWindowIsBoundedAndMovesWithAcks(t *testing.T) {
 func TestWindowSendsAgainAndGivesUp(t *testing.T) {
 	q := newMemQueue()
 	q.add(longan.State, 3)
-	w := newWindow(q)
+	w := newWindow(q, batchEvents)
 	start := time.Now()
 	sent(t, w, longan.State)
-	if w.resend(start.Add(ackTimeout / 2)); sent(t, w, longan.State) != "" {
+	if w.resend(start.Add(ackTimeout/2), ackTimeout); sent(t, w, longan.State) != "" {
 		t.Error("sent again before the timeout")
 	}
-	w.resend(time.Now().Add(ackTimeout + time.Second))
+	w.resend(time.Now().Add(ackTimeout+time.Second), ackTimeout)
 	if got, want := sent(t, w, longan.State), "1-3 "; got != want {
 		t.Errorf("after the timeout sent %q, want %q", got, want)
 	}
-	other := newWindow(newMemQueue())
+	other := newWindow(newMemQueue(), batchEvents)
 	both := []*window{other, w}
 	if !stalled(both, start.Add(stallTimeout+time.Minute)) {
 		t.Error("a session without progress goes on")
@@ -133,8 +134,8 @@ func TestBatchTellsTheOldestKept(t *testing.T) {
 	q := newMemQueue()
 	q.add(longan.State, 10)
 	q.Free(longan.State, 4)
-	w := newWindow(q)
-	b, raw, err := w.next(longan.State, testDevice)
+	w := newWindow(q, batchEvents)
+	b, raw, err := w.next(longan.State, testDevice, math.MaxInt)
 	if err != nil || b.Oldest != 5 || len(raw) != 6 {
 		t.Errorf("oldest %d with %d events (%v), want 5 with 6", b.Oldest, len(raw), err)
 	}
