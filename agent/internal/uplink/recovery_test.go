@@ -41,7 +41,7 @@ func TestTheLaneMovesOnFromWhatTheCityRefuses(t *testing.T) {
 				}
 			})
 			c.get(func() { c.batches = nil })
-			q.add(longan.State, 1000)
+			q.add(longan.State, 5000) // they double with each that is taken
 			time.Sleep(10 * time.Second)
 			c.get(func() {
 				most := 0
