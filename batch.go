@@ -134,11 +134,12 @@ func (b *Batch) parseEvents(data []byte) error {
 		return malformed("batch has no events")
 	}
 	var last uint64
+	texts := known{}
 	return eachItem(data, func(val []byte) error {
 		if len(b.Events) == MaxBatch {
 			return tooLarge("batch", MaxBatch+1, MaxBatch)
 		}
-		e, err := parseEvent(val)
+		e, err := parseEvent(val, texts)
 		if err != nil {
 			return err
 		}

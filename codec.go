@@ -24,6 +24,9 @@ var flateWriters = sync.Pool{New: func() any {
 	return w
 }}
 
+// flateReaders reuses decompressors, of some 40 KB each.
+var flateReaders = sync.Pool{New: func() any { return flate.NewReader(nil) }}
+
 // pack returns the message for JSON: compressed when it is longer than
 // DeflateAbove and that makes it smaller, as it is otherwise.
 func pack(data []byte) ([]byte, error) {
@@ -64,7 +67,11 @@ func unpack(payload []byte) ([]byte, error) {
 		return payload, nil
 	case encodingDeflate1:
 		deflated := bytes.NewReader(payload[1:]) // an io.ByteReader: flate reads no further than it must
-		r := flate.NewReaderDict(deflated, []byte(dictionary1))
+		r := flateReaders.Get().(io.Reader)
+		defer flateReaders.Put(r)
+		if err := r.(flate.Resetter).Reset(deflated, []byte(dictionary1)); err != nil {
+			return nil, fmt.Errorf("inflate message: %w", err)
+		}
 		data, err := io.ReadAll(io.LimitReader(r, MaxPayload+1))
 		if len(data) > MaxPayload {
 			return nil, tooLarge("inflated message", len(data), MaxPayload)

@@ -65,6 +65,17 @@ type Event struct {
 // Validate returns an error that wraps ErrMalformed or ErrTooLarge and names
 // the field, or nil. It does not look at Device, Epoch and Lane.
 func (e *Event) Validate() error {
+	if err := e.validate(); err != nil {
+		return err
+	}
+	if len(e.Data) > 0 && !validJSON(e.Data) {
+		return malformed("data: want a JSON object in UTF-8")
+	}
+	return nil
+}
+
+// validate is Validate for an event whose data is known to be JSON.
+func (e *Event) validate() error {
 	if e.Seq == 0 {
 		return malformed("seq: want 1 or more")
 	}
@@ -95,7 +106,7 @@ func (e *Event) Validate() error {
 	if len(e.Data) > MaxData {
 		return tooLarge("data", len(e.Data), MaxData)
 	}
-	if len(e.Data) > 0 && (e.Data[0] != '{' || !validJSON(e.Data)) {
+	if len(e.Data) > 0 && e.Data[0] != '{' {
 		return malformed("data: want a JSON object in UTF-8")
 	}
 	return nil
@@ -148,11 +159,11 @@ func ParseEvent(data []byte) (Event, error) {
 	if !validJSON(data) {
 		return Event{}, malformed("event: not JSON in UTF-8")
 	}
-	return parseEvent(data)
+	return parseEvent(data, known{})
 }
 
 // parseEvent is ParseEvent for data that has passed validJSON.
-func parseEvent(data []byte) (Event, error) {
+func parseEvent(data []byte, texts known) (Event, error) {
 	var e Event
 	if len(data) > MaxEvent {
 		return Event{}, tooLarge("event", len(data), MaxEvent)
@@ -162,15 +173,15 @@ func parseEvent(data []byte) (Event, error) {
 		case "seq":
 			e.Seq, err = parseUint(val)
 		case "type":
-			e.Type, err = parseString(val)
+			e.Type, err = texts.parse(val)
 		case "point":
-			e.Point, err = parseString(val)
+			e.Point, err = texts.parse(val)
 		case "time":
 			e.Time, err = parseTime(val)
 		case "clock":
-			e.Clock, err = parseString(val)
+			e.Clock, err = texts.parse(val)
 		case "boot":
-			e.Boot, err = parseString(val)
+			e.Boot, err = texts.parse(val)
 		case "mono":
 			e.Mono, err = parseMillis(val)
 		case "data":
@@ -183,7 +194,7 @@ func parseEvent(data []byte) (Event, error) {
 	if err != nil {
 		return Event{}, err
 	}
-	if err := e.Validate(); err != nil {
+	if err := e.validate(); err != nil {
 		return Event{}, err
 	}
 	return e, nil

@@ -1,6 +1,7 @@
 package longan
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
 	"strconv"
@@ -11,10 +12,6 @@ import (
 // Extra holds the fields of a message that this program does not know, so that
 // a program which reads and writes a message hands them on.
 type Extra map[string]json.RawMessage
-
-// validJSON reports whether data is JSON in UTF-8. json.Valid alone lets broken
-// UTF-8 pass, which a database or a browser down the line would not.
-func validJSON(data []byte) bool { return utf8.Valid(data) && json.Valid(data) }
 
 // eachField calls f with every key and raw value of the JSON object in data.
 // data must have passed validJSON. Keys are matched exactly, unlike in package
@@ -31,7 +28,7 @@ func eachField(data []byte, f func(key string, val []byte) error) error {
 			i = space(data, i+1)
 		}
 		end := value(data, i)
-		key, err := parseString(data[i:end])
+		key, err := parseKey(data[i:end])
 		if err != nil {
 			return err
 		}
@@ -141,7 +138,7 @@ func parseString(val []byte) (string, error) {
 		return "", malformed("%s: want a string", clip(string(val)))
 	}
 	plain := val[1 : len(val)-1]
-	if slices.Index(plain, '\\') < 0 && utf8.Valid(plain) {
+	if bytes.IndexByte(plain, '\\') < 0 && utf8.Valid(plain) {
 		return string(plain), nil
 	}
 	var s string
@@ -149,6 +146,45 @@ func parseString(val []byte) (string, error) {
 		return "", malformed("string: %v", err)
 	}
 	return s, nil
+}
+
+// parseKey is parseString for a field's name, without memory for those of an
+// event, which a batch has by the hundred.
+func parseKey(val []byte) (string, error) {
+	switch string(val) {
+	case `"seq"`:
+		return "seq", nil
+	case `"type"`:
+		return "type", nil
+	case `"point"`:
+		return "point", nil
+	case `"time"`:
+		return "time", nil
+	case `"clock"`:
+		return "clock", nil
+	case `"boot"`:
+		return "boot", nil
+	case `"mono"`:
+		return "mono", nil
+	case `"data"`:
+		return "data", nil
+	}
+	return parseString(val)
+}
+
+// known holds the strings of a batch that come again and again.
+type known map[string]string
+
+// parse is parseString, which returns an equal string that came before.
+func (k known) parse(val []byte) (string, error) {
+	if s, ok := k[string(val)]; ok {
+		return s, nil
+	}
+	s, err := parseString(val)
+	if err == nil && len(k) < 64 {
+		k[string(val)] = s
+	}
+	return s, err
 }
 
 func parseUint(val []byte) (uint64, error) {
