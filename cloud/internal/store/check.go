@@ -43,23 +43,19 @@ type StreamCheck struct {
 // Check counts every stream anew from its events. It reads the whole store:
 // for tests, the simulator and a doubt, not for a page.
 func (s *Store) Check(ctx context.Context) ([]StreamCheck, error) {
-	out, err := collect(ctx, s.read, func(rows *sql.Rows) (StreamCheck, error) {
+	out, err := collect(func(rows *sql.Rows) (StreamCheck, error) {
 		var c StreamCheck
-		var lane laneText
 		var disorder uint64
-		err := rows.Scan(&c.Device, &c.Epoch, &lane, &c.Acked, &c.Count, &c.Min, &c.Max, &disorder, &c.Lost)
-		c.Lane = longan.Lane(lane)
+		err := rows.Scan(&c.Device, &c.Epoch, &c.Lane, &c.Acked, &c.Count, &c.Min, &c.Max, &disorder, &c.Lost)
 		c.Contiguous = c.Max == c.Count && (c.Count == 0 || c.Min == 1)
 		c.InOrder = disorder == 0
 		return c, err
-	}, `WITH e AS (SELECT device, epoch, lane, seq,
-			id < LAG(id) OVER (PARTITION BY device, epoch, lane ORDER BY seq) AS late FROM events)
+	}, s.reading(ctx, `WITH e AS (SELECT stream, seq, id < LAG(id) OVER (PARTITION BY stream ORDER BY seq) AS late FROM events)
 		SELECT s.device, s.epoch, s.lane, s.acked, COUNT(e.seq), COALESCE(MIN(e.seq), 0), COALESCE(MAX(e.seq), 0),
 			COALESCE(SUM(e.late), 0),
-			(SELECT COALESCE(SUM(to_seq - from_seq + 1), 0) FROM holes h
-				WHERE h.device = s.device AND h.epoch = s.epoch AND h.lane = s.lane)
-		FROM streams s LEFT JOIN e ON e.device = s.device AND e.epoch = s.epoch AND e.lane = s.lane
-		GROUP BY s.device, s.epoch, s.lane ORDER BY s.device, s.epoch, s.lane`)
+			(SELECT COALESCE(SUM(to_seq - from_seq + 1), 0) FROM holes h WHERE h.stream = s.id)
+		FROM streams s LEFT JOIN e ON e.stream = s.id
+		GROUP BY s.id ORDER BY s.device, s.epoch, s.lane`))
 	if err != nil {
 		return nil, fmt.Errorf("check: %w", err)
 	}
@@ -67,14 +63,18 @@ func (s *Store) Check(ctx context.Context) ([]StreamCheck, error) {
 }
 
 // Integrity runs SQLite's own checks of the file (PRAGMA integrity_check and
-// foreign_key_check) and returns what they find as an error.
+// foreign_key_check), looks for events without the rows that they refer to, and
+// returns what it finds as an error.
 func (s *Store) Integrity(ctx context.Context) error {
-	found, err := collect(ctx, s.read, func(rows *sql.Rows) (string, error) {
+	found, err := collect(func(rows *sql.Rows) (string, error) {
 		var line string
 		err := rows.Scan(&line)
 		return line, err
-	}, `SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'
-		UNION ALL SELECT 'foreign key: row of ' || "table" || ' without ' || parent FROM pragma_foreign_key_check`)
+	}, s.reading(ctx, `SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'
+		UNION ALL SELECT 'foreign key: row of ' || "table" || ' without ' || parent FROM pragma_foreign_key_check
+		UNION ALL SELECT 'event ' || e.id || ' without its stream, kind or boot' FROM events e
+			LEFT JOIN streams s ON s.id = e.stream LEFT JOIN kinds k ON k.id = e.kind LEFT JOIN boots b ON b.id = e.boot
+			WHERE s.id IS NULL OR s.lane <> e.lane OR k.id IS NULL OR (e.boot IS NOT NULL AND b.device IS NOT s.device)`))
 	if err != nil {
 		return fmt.Errorf("check integrity: %w", err)
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -20,40 +21,39 @@ type Device struct {
 
 // SaveStatus keeps each status as the last of its device, in one transaction.
 // Only a full one is worth keeping, and not every one: the caller limits the
-// rate.
+// rate. What a status tells of its boot's clock corrects the times of events, see
+// Boot.
 func (s *Store) SaveStatus(ctx context.Context, now time.Time, statuses ...*longan.Status) error {
-	if s.write == nil {
-		return errReadOnly
-	}
-	tx, err := s.write.BeginTx(ctx, nil)
+	err := s.writing(ctx, now, func(t *writeTx) error {
+		for _, st := range statuses {
+			msg, err := st.Encode()
+			if err != nil { // must not keep the others from being saved
+				s.log.Warn("status is not saved", "device", st.Device, "err", err)
+				continue
+			}
+			if err := t.saveStatus(st, msg); err != nil {
+				return fmt.Errorf("of %s: %w", st.Device, err)
+			}
+		}
+		return nil
+	})
 	if err != nil {
-		return fmt.Errorf("save status: begin: %w", err)
-	}
-	defer tx.Rollback()
-	for _, st := range statuses {
-		msg, err := st.Encode()
-		if err != nil { // must not keep the others from being saved
-			s.log.Warn("status is not saved", "device", st.Device, "err", err)
-			continue
-		}
-		_, err = tx.ExecContext(ctx, `INSERT INTO devices (device, name, first_seen, last_seen, status)
-			VALUES (?1, ?2, ?3, ?3, ?4) ON CONFLICT (device) DO UPDATE
-			SET name = excluded.name, last_seen = excluded.last_seen, status = excluded.status`,
-			string(st.Device), st.Name, millis(now), msg)
-		if err != nil {
-			return fmt.Errorf("save status of %s: %w", st.Device, err)
-		}
-	}
-	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("save status: commit: %w", err)
+		return fmt.Errorf("save status: %w", err)
 	}
 	return nil
+}
+
+func (t *writeTx) saveStatus(st *longan.Status, msg []byte) error {
+	_, err := t.bootID(bootKey{st.Device, st.Boot}, st.Time, st.Clock, st.Mono)
+	return errors.Join(err,
+		t.exec(t.store.stmts.named, string(st.Device), st.Name, t.now),
+		t.exec(t.store.stmts.status, string(st.Device), msg))
 }
 
 // Devices returns all devices by id. A saved status that this program cannot
 // read (of a later contract) is left out of its device.
 func (s *Store) Devices(ctx context.Context) ([]Device, error) {
-	out, err := collect(ctx, s.read, func(rows *sql.Rows) (Device, error) {
+	out, err := collect(func(rows *sql.Rows) (Device, error) {
 		var d Device
 		var first, last int64
 		var msg []byte
@@ -67,7 +67,8 @@ func (s *Store) Devices(ctx context.Context) ([]Device, error) {
 			}
 		}
 		return d, nil
-	}, `SELECT device, name, first_seen, last_seen, status FROM devices ORDER BY device`)
+	}, s.reading(ctx, `SELECT d.device, d.name, d.first_seen, d.last_seen, s.status
+		FROM devices d LEFT JOIN statuses s ON s.device = d.device ORDER BY d.device`))
 	if err != nil {
 		return nil, fmt.Errorf("query devices: %w", err)
 	}

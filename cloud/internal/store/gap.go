@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"slices"
 
 	"github.com/longan-edge/longan"
@@ -33,33 +32,37 @@ func gapOf(seq uint64, data []byte) gap {
 	return gap{d.From, seq, d.Reason}
 }
 
-// gaps returns what spool.gap events, stored or just come, say of the numbers
-// above p.acked. One that just came may have found its number taken, by an event
-// that the board does not know to have arrived.
-func (t *ingestTx) gaps(a *arrival, p progress) (out []gap, err error) {
-	for _, e := range a.events {
-		if e.Type == longan.SpoolGap && e.Seq > p.acked {
+// gaps returns what spool.gap events, kept from before or just come, say of the
+// numbers above st.acked. One that just came may have found its number taken, by
+// an event that the board does not know to have arrived.
+func (t *writeTx) gaps(st *stream, a *arrival) (out []gap, err error) {
+	if st.max > st.acked {
+		out, err = collect(func(rows *sql.Rows) (g gap, err error) {
+			return g, rows.Scan(&g.from, &g.to, &g.reason)
+		}, t.query(t.store.stmts.gaps), st.id, st.acked)
+	}
+	for i := range a.events {
+		if e := &a.events[i]; e.Type == longan.SpoolGap && e.Seq > st.acked {
 			out = append(out, gapOf(e.Seq, e.Data))
 		}
 	}
-	if p.acked >= p.max {
-		return out, nil
+	slices.SortStableFunc(out, func(a, b gap) int { return cmp.Compare(a.to, b.to) })
+	return out, err
+}
+
+// keepGaps keeps the gaps that st.acked did not get to yet, and no others.
+func (t *writeTx) keepGaps(st *stream, gaps []gap) error {
+	if len(gaps) == 0 {
+		return nil
 	}
-	rows, err := t.tx.QueryContext(t.ctx, `SELECT seq, data FROM events`+whereStream+`AND seq > ? AND type = ?`,
-		a.args(p.acked, longan.SpoolGap)...)
-	if err != nil {
-		return nil, err
-	}
-	for rows.Next() {
-		var seq uint64
-		var data sql.NullString
-		if err := rows.Scan(&seq, &data); err != nil {
-			return nil, errors.Join(err, rows.Close())
+	for _, g := range gaps {
+		if g.to > st.acked {
+			if err := t.exec(t.store.stmts.addGap, st.id, g.to, g.from, g.reason); err != nil {
+				return err
+			}
 		}
-		out = append(out, gapOf(seq, []byte(data.String)))
 	}
-	slices.SortFunc(out, func(a, b gap) int { return cmp.Compare(a.to, b.to) })
-	return out, errors.Join(rows.Err(), rows.Close())
+	return t.exec(t.store.stmts.dropGaps, st.id, st.acked)
 }
 
 // told returns up to which number, from p.acked+1 on, the board has said that

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -37,22 +36,22 @@ type Hole struct {
 
 // Holes returns the holes of a device, or of all devices when device is "".
 func (s *Store) Holes(ctx context.Context, device longan.DeviceID) ([]Hole, error) {
-	out, err := collect(ctx, s.read, scanHole, selectHoles+
-		` WHERE ?1 = '' OR device = ?1 ORDER BY device, epoch, lane, from_seq`, string(device))
+	out, err := collect(scanHole, s.reading(ctx, selectHoles+
+		`WHERE ?1 = '' OR s.device = ?1 ORDER BY s.device, s.epoch, s.lane, h.from_seq`), string(device))
 	if err != nil {
 		return nil, fmt.Errorf("query holes: %w", err)
 	}
 	return out, nil
 }
 
-const selectHoles = `SELECT device, epoch, lane, from_seq, to_seq, reason, noticed_at FROM holes`
+const selectHoles = `SELECT s.device, s.epoch, s.lane, h.from_seq, h.to_seq, h.reason, h.noticed_at
+	FROM holes h JOIN streams s ON s.id = h.stream `
 
 func scanHole(rows *sql.Rows) (Hole, error) {
 	var h Hole
-	var lane laneText
 	var noticed int64
-	err := rows.Scan(&h.Device, &h.Epoch, &lane, &h.From, &h.To, &h.Reason, &noticed)
-	h.Lane, h.NoticedAt = longan.Lane(lane), fromMillis(noticed)
+	err := rows.Scan(&h.Device, &h.Epoch, &h.Lane, &h.From, &h.To, &h.Reason, &noticed)
+	h.NoticedAt = fromMillis(noticed)
 	return h, err
 }
 
@@ -71,39 +70,49 @@ const MaxHoles = 50
 
 // Progress returns where the lanes of an epoch stand, most urgent first.
 func (s *Store) Progress(ctx context.Context, device longan.DeviceID, epoch string) ([]Progress, error) {
-	lanes, err := epochProgress(ctx, s.read, device, epoch)
+	lanes, err := epochProgress(device, epoch, s.reading(ctx, selectLanes), s.reading(ctx, selectLaneHoles))
 	if err != nil {
 		return nil, fmt.Errorf("query progress: %w", err)
 	}
 	return lanes, nil
 }
 
-func epochProgress(ctx context.Context, db querier, device longan.DeviceID, epoch string) ([]Progress, error) {
-	lanes, err := collect(ctx, db, func(rows *sql.Rows) (Progress, error) {
-		var p Progress
-		var lane laneText
-		var next uint64
-		err := rows.Scan(&lane, &p.Acked, &p.Max, &next)
-		p.Lane = longan.Lane(lane)
-		if next > 0 {
-			p.Holes = []Hole{{Device: device, Epoch: epoch, Lane: p.Lane, From: p.Acked + 1, To: next - 1, Reason: ReasonAwaited}}
-		}
-		return p, err
-	}, `SELECT lane, acked, max_seq, CASE WHEN max_seq <= acked THEN 0 ELSE
-			(SELECT MIN(seq) FROM events e WHERE e.device = s.device AND e.epoch = s.epoch AND e.lane = s.lane AND seq > acked) END
-		FROM streams s WHERE device = ? AND epoch = ?`, string(device), epoch)
+// The queries of epochProgress.
+const (
+	selectLanes = `SELECT id, lane, acked, max_seq, CASE WHEN max_seq <= acked THEN 0 ELSE
+			(SELECT MIN(seq) FROM events WHERE stream = s.id AND seq > acked) END,
+			EXISTS (SELECT 1 FROM holes WHERE stream = s.id)
+		FROM streams s WHERE device = ? AND epoch = ? ORDER BY lane`
+	selectLaneHoles = selectHoles + `WHERE h.stream = ? ORDER BY h.from_seq DESC LIMIT ?`
+)
+
+func epochProgress(device longan.DeviceID, epoch string, selectLanes, selectLaneHoles queryFunc) ([]Progress, error) {
+	type row struct {
+		Progress
+		id      int64
+		awaited uint64 // the lowest stored above Acked, or 0
+		holes   bool
+	}
+	rows, err := collect(func(rows *sql.Rows) (r row, err error) {
+		err = rows.Scan(&r.id, &r.Lane, &r.Acked, &r.Max, &r.awaited, &r.holes)
+		return r, err
+	}, selectLanes, string(device), epoch)
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(lanes, func(a, b Progress) int { return cmp.Compare(a.Lane, b.Lane) })
-	for i := range lanes {
-		k := streamKey{device, epoch, lanes[i].Lane}
-		holes, err := collect(ctx, db, scanHole, selectHoles+whereStream+`ORDER BY from_seq DESC LIMIT ?`, k.args(MaxHoles)...)
-		if err != nil {
-			return nil, err
+	lanes := make([]Progress, len(rows))
+	for i, r := range rows {
+		if r.holes {
+			if r.Holes, err = collect(scanHole, selectLaneHoles, r.id, MaxHoles); err != nil {
+				return nil, err
+			}
+			slices.Reverse(r.Holes)
 		}
-		slices.Reverse(holes)
-		lanes[i].Holes = append(holes, lanes[i].Holes...)
+		if r.awaited > 0 {
+			r.Holes = append(r.Holes, Hole{Device: device, Epoch: epoch, Lane: r.Lane,
+				From: r.Acked + 1, To: r.awaited - 1, Reason: ReasonAwaited})
+		}
+		lanes[i] = r.Progress
 	}
 	return lanes, nil
 }

@@ -3,7 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
-	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -43,13 +43,6 @@ type streamKey struct {
 	lane   longan.Lane
 }
 
-func (k streamKey) args(more ...any) []any {
-	return append([]any{string(k.device), k.epoch, k.lane.String()}, more...)
-}
-
-// whereStream selects the rows of one stream; its arguments are streamKey.args.
-const whereStream = " WHERE device = ? AND epoch = ? AND lane = ? "
-
 // arrival is what came for one stream, the events in order of Seq.
 type arrival struct {
 	streamKey
@@ -66,37 +59,26 @@ type arrival struct {
 // a hole, and Progress.Acked passes over it. A spool.gap event does the same for the
 // numbers it stands for. Events of a hole that come after all are stored, and the
 // hole shrinks.
+//
+// The results may share memory with the batches, which must not change after.
 func (s *Store) Ingest(ctx context.Context, batches []*longan.Batch, now time.Time) ([]Result, error) {
-	if s.write == nil {
-		return nil, errReadOnly
-	}
 	arrivals := gather(batches)
 	if len(arrivals) == 0 {
 		return nil, nil
 	}
-	sqlTx, err := s.write.BeginTx(ctx, nil)
-	if err != nil {
-		return nil, fmt.Errorf("ingest: begin: %w", err)
-	}
-	defer sqlTx.Rollback()
-	tx := &ingestTx{tx: sqlTx, ctx: ctx, now: millis(now)}
-	if tx.insert, err = sqlTx.PrepareContext(ctx, insertEvent); err != nil {
-		return nil, fmt.Errorf("ingest: %w", err)
-	}
-	defer tx.insert.Close()
-	results := make([]Result, 0, len(arrivals))
-	for _, a := range arrivals {
-		r, err := tx.stream(a)
-		if err != nil {
-			return nil, fmt.Errorf("ingest %s %s %s: %w", a.device, a.epoch, a.lane, err)
+	var results []Result
+	err := s.writing(ctx, now, func(t *writeTx) error {
+		results = make([]Result, len(arrivals))
+		for i, a := range arrivals {
+			results[i] = Result{Device: a.device, Epoch: a.epoch, Lane: a.lane}
+			if err := t.arrived(a, &results[i]); err != nil {
+				return fmt.Errorf("%s %s %s: %w", a.device, a.epoch, a.lane, err)
+			}
 		}
-		results = append(results, r)
-	}
-	if err := tx.fillLanes(results); err != nil {
+		return t.fillLanes(results)
+	})
+	if err != nil {
 		return nil, fmt.Errorf("ingest: %w", err)
-	}
-	if err := sqlTx.Commit(); err != nil {
-		return nil, fmt.Errorf("ingest: commit: %w", err)
 	}
 	return results, nil
 }
@@ -109,118 +91,77 @@ func gather(batches []*longan.Batch) []*arrival {
 		k := streamKey{b.Device, b.Epoch, b.Lane}
 		a := byKey[k]
 		if a == nil {
-			a = &arrival{streamKey: k}
+			a = &arrival{streamKey: k, events: b.Events[:len(b.Events):len(b.Events)]} // an append copies
 			byKey[k] = a
 			all = append(all, a)
+		} else {
+			a.events = append(a.events, b.Events...)
 		}
 		a.oldest = max(a.oldest, b.Oldest)
-		a.events = append(a.events, b.Events...)
 	}
 	slices.SortStableFunc(all, func(a, b *arrival) int { return cmp.Compare(a.lane, b.lane) })
 	for _, a := range all {
-		slices.SortStableFunc(a.events, func(x, y longan.Event) int { return cmp.Compare(x.Seq, y.Seq) })
+		inOrder := func(x, y longan.Event) int { return cmp.Compare(x.Seq, y.Seq) }
+		if !slices.IsSortedFunc(a.events, inOrder) {
+			a.events = slices.Clone(a.events)
+			slices.SortStableFunc(a.events, inOrder)
+		}
 	}
 	return all
 }
 
-// ingestTx is the transaction of one Ingest.
-type ingestTx struct {
-	tx     *sql.Tx
-	ctx    context.Context // of the one call that owns this value
-	now    int64
-	insert *sql.Stmt
-}
-
-const insertEvent = `INSERT INTO events
-	(device, epoch, lane, seq, type, point, time, clock, boot, mono, data, raw, stored_at)
-	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-	ON CONFLICT (device, epoch, lane, seq) DO NOTHING`
-
-func (t *ingestTx) exec(query string, args ...any) error {
-	_, err := t.tx.ExecContext(t.ctx, query, args...)
-	return err
-}
-
-// stream stores what came for one stream and moves its progress on.
-func (t *ingestTx) stream(a *arrival) (Result, error) {
-	r := Result{Device: a.device, Epoch: a.epoch, Lane: a.lane}
-	p, err := t.progress(a.streamKey)
+// arrived stores what came for one stream and moves its progress on.
+func (t *writeTx) arrived(a *arrival, r *Result) error {
+	st, err := t.stream(a.streamKey)
 	if err != nil {
-		return r, err
+		return err
 	}
-	for i := range a.events {
-		if err := t.event(a.streamKey, &a.events[i], &r); err != nil {
-			return r, err
+	before := st.progress
+	if err := t.sift(st, a, r); err != nil {
+		return err
+	}
+	if err := t.insert(st, r.New); err != nil {
+		return err
+	}
+	gaps, err := t.gaps(st, a)
+	if err != nil {
+		return err
+	}
+	if n := len(r.New); n > 0 {
+		st.max = max(st.max, r.New[n-1].Seq)
+	}
+	for i := 0; i < len(r.New) && r.New[i].Seq <= st.acked; i++ {
+		if err := t.shrinkHole(st.id, r.New[i].Seq); err != nil {
+			return err
 		}
 	}
-	for _, e := range r.New {
-		p.max = max(p.max, e.Seq)
-		if e.Seq <= p.acked {
-			if err := t.shrinkHole(a.streamKey, e.Seq); err != nil {
-				return r, err
-			}
-		}
-	}
-	p.oldest = max(p.oldest, a.oldest)
-	gaps, err := t.gaps(a, p)
-	if err != nil {
-		return r, err
-	}
-	if err := t.advance(a.streamKey, &p, gaps); err != nil {
-		return r, err
-	}
-	return r, t.exec(`UPDATE streams SET acked = ?, max_seq = ?, oldest = ?,
-		conflicts = (SELECT COUNT(*) FROM conflicts c
-			WHERE c.device = streams.device AND c.epoch = streams.epoch AND c.lane = streams.lane)`+
-		whereStream, append([]any{p.acked, p.max, p.oldest}, a.args()...)...)
-}
-
-// event stores one event, or counts it as a duplicate or a conflict.
-func (t *ingestTx) event(k streamKey, e *longan.Event, r *Result) error {
-	raw := string(e.AppendJSON(nil))
-	var at, data any
-	if !e.Time.IsZero() {
-		at = millis(e.Time)
-	}
-	if len(e.Data) > 0 {
-		data = string(e.Data)
-	}
-	done, err := t.insert.ExecContext(t.ctx, k.args(e.Seq, e.Type, e.Point, at, e.Clock, e.Boot,
-		e.Mono.Milliseconds(), data, raw, t.now)...)
-	if err != nil {
+	st.oldest = max(st.oldest, a.oldest)
+	if n := uint64(len(r.New)); n > 0 && before.max <= before.acked && len(gaps) == 0 &&
+		r.New[0].Seq == st.acked+1 && st.max == st.acked+n && st.oldest <= st.max+1 {
+		st.acked = st.max // the usual case: what comes is what was missing next
+	} else if err := errors.Join(t.advance(st, gaps), t.keepGaps(st, gaps)); err != nil {
 		return err
 	}
-	if n, err := done.RowsAffected(); err != nil || n == 1 {
-		r.New = append(r.New, *e)
-		return err
-	}
-	var first string
-	err = t.tx.QueryRowContext(t.ctx, `SELECT raw FROM events`+whereStream+`AND seq = ?`, k.args(e.Seq)...).Scan(&first)
-	if err != nil {
-		return err
-	}
-	if first == raw || e.Type == longan.SpoolGap { // the board lost what the city has already
-		r.Duplicates++
+	if st.progress == before {
 		return nil
 	}
-	r.Conflicts = append(r.Conflicts, *e)
-	return t.exec(`INSERT INTO conflicts (device, epoch, lane, seq, raw, noticed_at) VALUES (?, ?, ?, ?, ?, ?)
-		ON CONFLICT DO NOTHING`, k.args(e.Seq, raw, t.now)...)
+	return t.exec(t.store.stmts.moveStream, st.acked, st.max, st.oldest, st.conflicts, st.id)
 }
 
 // fillLanes sets the Lanes of the results.
-func (t *ingestTx) fillLanes(results []Result) error {
+func (t *writeTx) fillLanes(results []Result) error {
 	byEpoch := map[streamKey][]Progress{}
 	for i := range results {
 		k := streamKey{device: results[i].Device, epoch: results[i].Epoch}
-		if byEpoch[k] == nil {
-			lanes, err := epochProgress(t.ctx, t.tx, k.device, k.epoch)
-			if err != nil {
+		lanes, ok := byEpoch[k]
+		if !ok {
+			var err error
+			if lanes, err = epochProgress(k.device, k.epoch, t.query(t.store.stmts.lanes), t.query(t.store.stmts.holes)); err != nil {
 				return err
 			}
 			byEpoch[k] = lanes
 		}
-		results[i].Lanes = byEpoch[k]
+		results[i].Lanes = lanes
 	}
 	return nil
 }

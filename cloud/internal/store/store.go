@@ -42,6 +42,10 @@ type Store struct {
 	write *sql.DB // one connection; nil when read-only
 	read  *sql.DB
 	log   *slog.Logger
+
+	turn  chan struct{} // held by the one that writes; capacity 1
+	stmts statements    // of write
+	known interned      // of the one that writes
 }
 
 // errReadOnly is what writes to a store opened with Options.ReadOnly return.
@@ -60,13 +64,13 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store %s: %w", path, err)
 	}
-	s := &Store{log: opts.Log}
+	s := &Store{log: opts.Log, turn: make(chan struct{}, 1), known: newInterned()}
 	if !opts.ReadOnly {
 		if err := s.openWriter(ctx, abs, opts); err != nil {
 			return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), s.Close())
 		}
 	}
-	if s.read, err = openDB(abs, opts, "query_only(1)"); err == nil {
+	if s.read, err = openDB(abs, opts, "query_only(1)", "deferred"); err == nil {
 		s.read.SetMaxOpenConns(readers)
 		err = s.read.PingContext(ctx)
 	}
@@ -77,7 +81,7 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 }
 
 func (s *Store) openWriter(ctx context.Context, path string, opts Options) (err error) {
-	if s.write, err = openDB(path, opts, "journal_mode(WAL)"); err != nil {
+	if s.write, err = openDB(path, opts, "journal_mode(WAL)", "immediate"); err != nil {
 		return err
 	}
 	s.write.SetMaxOpenConns(1)
@@ -95,16 +99,19 @@ func (s *Store) openWriter(ctx context.Context, path string, opts Options) (err 
 		return fmt.Errorf("journal_mode=%s synchronous=%d foreign_keys=%d: want wal, 2, 1: the file system must allow shared memory files",
 			journal, synchronous, foreignKeys)
 	}
-	return migrate(ctx, s.write, opts.Log)
+	if err := migrate(ctx, s.write, opts.Log); err != nil {
+		return err
+	}
+	return s.stmts.prepare(ctx, s.write)
 }
 
-func openDB(path string, opts Options, pragma string) (*sql.DB, error) {
+func openDB(path string, opts Options, pragma, txlock string) (*sql.DB, error) {
 	q := url.Values{}
 	q.Add("_pragma", fmt.Sprintf("busy_timeout(%d)", opts.BusyTimeout.Milliseconds()))
 	q.Add("_pragma", pragma)
 	q.Add("_pragma", "synchronous(FULL)")
 	q.Add("_pragma", "foreign_keys(1)")
-	q.Set("_txlock", "immediate")
+	q.Set("_txlock", txlock)
 	if opts.ReadOnly {
 		q.Set("mode", "ro")
 	}

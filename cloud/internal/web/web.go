@@ -34,6 +34,10 @@ type Stored struct {
 	ID       int64 // order of arrival, over all streams
 	StoredAt time.Time
 	longan.Event
+	// When it happened by the best clock of the same boot, and the quality of that
+	// clock; zero and "" when the event's own Time is as good.
+	Corrected      time.Time
+	CorrectedClock string
 }
 
 // Query selects events; zero fields select all.

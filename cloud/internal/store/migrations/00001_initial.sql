@@ -1,73 +1,105 @@
 -- +goose Up
--- Times are milliseconds since 1970, UTC. Lanes are the names of the contract.
+-- Times are milliseconds since 1970, UTC. Lanes are 0 alarm, 1 state, 2 sample.
 CREATE TABLE devices (
     device     TEXT    NOT NULL PRIMARY KEY,
     name       TEXT    NOT NULL DEFAULT '',
     first_seen INTEGER NOT NULL,
-    last_seen  INTEGER NOT NULL,
-    status     BLOB              -- the last full status as a message of the contract
+    last_seen  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- The last full status of a device as a message of the contract; apart from
+-- devices, whose rows change with every batch.
+CREATE TABLE statuses (
+    device TEXT NOT NULL PRIMARY KEY REFERENCES devices (device),
+    status BLOB NOT NULL
+) STRICT;
+
 CREATE TABLE streams (
+    id         INTEGER PRIMARY KEY,
     device     TEXT    NOT NULL REFERENCES devices (device),
     epoch      TEXT    NOT NULL,
-    lane       TEXT    NOT NULL,
+    lane       INTEGER NOT NULL,
     acked      INTEGER NOT NULL DEFAULT 0, -- all up to it are stored or in holes
     max_seq    INTEGER NOT NULL DEFAULT 0, -- the highest stored
     oldest     INTEGER NOT NULL DEFAULT 0, -- the highest Oldest the board told
     conflicts  INTEGER NOT NULL DEFAULT 0, -- rows in conflicts
     first_seen INTEGER NOT NULL,
-    PRIMARY KEY (device, epoch, lane)
-) STRICT, WITHOUT ROWID;
+    UNIQUE (device, epoch, lane)
+) STRICT;
+
+-- What many events have in common. Rows are never changed nor removed.
+CREATE TABLE kinds (
+    id    INTEGER PRIMARY KEY,
+    type  TEXT NOT NULL,
+    point TEXT NOT NULL,
+    clock TEXT NOT NULL, -- quality of the events' time
+    UNIQUE (type, point, clock)
+) STRICT;
+
+-- The runnings of a board since power-on, and the best that is known of when
+-- each began. Quality is 0 unknown, 1 floor, 2 rtc, 3 city, 4 ntp.
+CREATE TABLE boots (
+    id         INTEGER PRIMARY KEY,
+    device     TEXT    NOT NULL,
+    boot       TEXT    NOT NULL,
+    quality    INTEGER NOT NULL DEFAULT 0,
+    base       INTEGER, -- wall time less time since boot; NULL: not known
+    noticed_at INTEGER NOT NULL, -- when quality became what it is
+    UNIQUE (device, boot)
+) STRICT;
 
 CREATE TABLE events (
-    id        INTEGER PRIMARY KEY AUTOINCREMENT, -- order of arrival
-    device    TEXT    NOT NULL,
-    epoch     TEXT    NOT NULL,
-    lane      TEXT    NOT NULL,
+    id        INTEGER PRIMARY KEY, -- order of arrival
+    stream    INTEGER NOT NULL,    -- row of streams; Integrity checks this and the next two
+    lane      INTEGER NOT NULL,    -- of the stream
     seq       INTEGER NOT NULL CHECK (seq > 0),
-    type      TEXT    NOT NULL,
-    point     TEXT    NOT NULL,
-    time      INTEGER,           -- NULL: the board did not know
-    clock     TEXT    NOT NULL,
-    boot      TEXT    NOT NULL,
+    kind      INTEGER NOT NULL,    -- row of kinds
+    boot      INTEGER,             -- row of boots; NULL: the board did not say
+    time      INTEGER,             -- NULL: the board did not know
     mono      INTEGER NOT NULL,
     data      TEXT,
-    raw       TEXT    NOT NULL,  -- the event's JSON with its unknown fields
+    extra     TEXT,                -- the event's unknown fields, a JSON object
     stored_at INTEGER NOT NULL,
-    UNIQUE (device, epoch, lane, seq),
-    FOREIGN KEY (device, epoch, lane) REFERENCES streams (device, epoch, lane)
+    UNIQUE (stream, seq)
 ) STRICT;
-CREATE INDEX events_by_device ON events (device, id);
-CREATE INDEX events_alarms ON events (id) WHERE lane = 'alarm';
+CREATE INDEX events_by_stream ON events (stream); -- and, as every index, by id
+CREATE INDEX events_alarms ON events (id) WHERE lane = 0;
+
+-- What spool.gap events say of numbers that acked did not get to yet: from_seq to
+-- seq-1 will not come.
+CREATE TABLE gaps (
+    stream   INTEGER NOT NULL REFERENCES streams (id),
+    seq      INTEGER NOT NULL,
+    from_seq INTEGER NOT NULL,
+    reason   TEXT    NOT NULL,
+    PRIMARY KEY (stream, seq)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE holes (
-    device     TEXT    NOT NULL,
-    epoch      TEXT    NOT NULL,
-    lane       TEXT    NOT NULL,
+    stream     INTEGER NOT NULL REFERENCES streams (id),
     from_seq   INTEGER NOT NULL,
     to_seq     INTEGER NOT NULL CHECK (to_seq >= from_seq),
     reason     TEXT    NOT NULL,
     noticed_at INTEGER NOT NULL,
-    PRIMARY KEY (device, epoch, lane, from_seq),
-    FOREIGN KEY (device, epoch, lane) REFERENCES streams (device, epoch, lane)
+    PRIMARY KEY (stream, from_seq)
 ) STRICT, WITHOUT ROWID;
 
 -- Events whose number was taken by another event: evidence of a cloned board.
 CREATE TABLE conflicts (
-    device     TEXT    NOT NULL,
-    epoch      TEXT    NOT NULL,
-    lane       TEXT    NOT NULL,
+    stream     INTEGER NOT NULL REFERENCES streams (id),
     seq        INTEGER NOT NULL,
-    raw        TEXT    NOT NULL,
+    raw        TEXT    NOT NULL, -- the event's JSON
     noticed_at INTEGER NOT NULL,
-    UNIQUE (device, epoch, lane, seq, raw),
-    FOREIGN KEY (device, epoch, lane) REFERENCES streams (device, epoch, lane)
+    UNIQUE (stream, seq, raw)
 ) STRICT;
 
 -- +goose Down
 DROP TABLE conflicts;
 DROP TABLE holes;
+DROP TABLE gaps;
 DROP TABLE events;
+DROP TABLE boots;
+DROP TABLE kinds;
 DROP TABLE streams;
+DROP TABLE statuses;
 DROP TABLE devices;
