@@ -18,6 +18,7 @@ bench: ## 基准测试 · benchmarks
 	go test -run '^$$' -bench . ./...
 	go run ./sim/cmd/longan-sim crash -n 300 -seed 1 -json
 	go run ./sim/cmd/longan-sim bench spool
+	go run ./sim/cmd/longan-sim bench path
 
 cross: ## 为所有目标平台构建到 dist/ · build for all targets into dist/
 	cross/build.sh dist

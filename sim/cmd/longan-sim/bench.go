@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/longan-edge/longan/sim/bench"
 )
@@ -18,42 +19,90 @@ import (
 func benchmark(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if len(args) > 0 && args[0] == "child" { // of the benchmark itself
-		return ended(bench.Child(ctx, args[1:], os.Stdin, stdout), stderr)
+	if len(args) > 0 {
+		switch args[0] {
+		case "child": // of the benchmark itself
+			return ended(bench.Child(ctx, args[1:], os.Stdin, stdout), stderr)
+		case "spool":
+			return benchSpool(ctx, args[1:], stdout, stderr)
+		case "path":
+			return benchPath(ctx, args[1:], stdout, stderr)
+		}
 	}
-	if len(args) == 0 || args[0] != "spool" {
-		fmt.Fprintln(stderr, "用法 / usage: longan-sim bench spool [-json] [-n 100000] [-dir DIR]")
-		return 2
+	fmt.Fprint(stderr, `用法 / usage:
+  longan-sim bench spool [-json] [-n 100000] [-dir DIR]   板端缓存 / the spool
+  longan-sim bench path  [-json] [-n 100000] [-dir DIR]   板端到市中心入库再返回 / agent to the city's store and back
+`)
+	return 2
+}
+
+// benchFlags are those that both benchmarks have.
+type benchFlags struct {
+	*flag.FlagSet
+	only    string
+	verbose bool
+}
+
+func newBenchFlags(name string, stderr io.Writer, names []string, events, repeats *int, dir *string, asJSON *bool) *benchFlags {
+	f := &benchFlags{FlagSet: flag.NewFlagSet("longan-sim bench "+name, flag.ContinueOnError)}
+	f.SetOutput(stderr)
+	f.IntVar(events, "n", 100_000, "events of an outage / 断网期间的事件数")
+	f.IntVar(repeats, "repeats", 3, "of every figure; the median counts / 重复次数，取中位数")
+	f.StringVar(dir, "dir", "", "a folder on the disk to be measured / 被测磁盘上的目录")
+	f.BoolVar(asJSON, "json", false, "one JSON object a line / 每行一个 JSON 对象")
+	f.StringVar(&f.only, "only", "", "some of "+strings.Join(names, ",")+" / 只测其中几项")
+	f.BoolVar(&f.verbose, "v", false, "log every measurement / 记录每次测量")
+	return f
+}
+
+// parse returns false when the arguments are wrong, which was said then.
+func (f *benchFlags) parse(args []string, stderr io.Writer, valid func() bool) (only []string, log *slog.Logger, ok bool) {
+	if err := f.Parse(args); err != nil {
+		return nil, nil, false
 	}
-	flags := flag.NewFlagSet("longan-sim bench spool", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	b := &bench.Bench{Out: stdout}
-	flags.IntVar(&b.Events, "n", 100_000, "events of an outage; the other figures take fewer / 断网期间的事件数")
-	flags.IntVar(&b.Repeats, "repeats", 3, "of every figure; the median counts / 重复次数，取中位数")
-	flags.StringVar(&b.Dir, "dir", "", "a folder on the disk to be measured / 被测磁盘上的目录")
-	flags.BoolVar(&b.JSON, "json", false, "one JSON object a line / 每行一个 JSON 对象")
-	only := flags.String("only", "", "some of "+strings.Join(bench.Names(), ",")+" / 只测其中几项")
-	verbose := flags.Bool("v", false, "log every measurement / 记录每次测量")
-	if err := flags.Parse(args[1:]); err != nil {
-		return 2
+	if f.NArg() > 0 || !valid() {
+		fmt.Fprintf(stderr, "参数有误 / wrong arguments: %q\n", args)
+		return nil, nil, false
 	}
-	if flags.NArg() > 0 || b.Events < 1 || b.Repeats < 1 {
-		fmt.Fprintf(stderr, "参数有误 / wrong arguments: %q\n", args[1:])
-		return 2
-	}
-	if *only != "" {
-		b.Only = strings.Split(*only, ",")
+	if f.only != "" {
+		only = strings.Split(f.only, ",")
 	}
 	level := slog.LevelWarn
-	if *verbose {
+	if f.verbose {
 		level = slog.LevelInfo
 	}
-	b.Log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
+	return only, slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level})), true
+}
+
+func benchSpool(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	b := &bench.Bench{Out: stdout}
+	flags := newBenchFlags("spool", stderr, bench.Names(), &b.Events, &b.Repeats, &b.Dir, &b.JSON)
+	var ok bool
+	if b.Only, b.Log, ok = flags.parse(args, stderr, func() bool { return b.Events > 0 && b.Repeats > 0 }); !ok {
+		return 2
+	}
 	var err error
 	if b.Self, err = os.Executable(); err != nil {
 		return ended(err, stderr)
 	}
 	return ended(b.Run(ctx), stderr)
+}
+
+func benchPath(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	p := &bench.Path{Out: stdout}
+	flags := newBenchFlags("path", stderr, bench.PathNames(), &p.Events, &p.Repeats, &p.Dir, &p.JSON)
+	flags.IntVar(&p.Alarms, "alarms", 200, "alarms one after the other in each round / 每轮逐个报警数")
+	flags.DurationVar(&p.Idle, "idle", 5*time.Minute, "how long an idle center is watched / 观察空闲中心多久")
+	valid := func() bool { return p.Events > 0 && p.Repeats > 0 && p.Alarms > 0 && p.Idle > 0 }
+	var ok bool
+	if p.Only, p.Log, ok = flags.parse(args, stderr, valid); !ok {
+		return 2
+	}
+	var err error
+	if p.Self, err = os.Executable(); err != nil {
+		return ended(err, stderr)
+	}
+	return ended(p.Run(ctx), stderr)
 }
 
 // ended says why something ended, and returns the exit status.
