@@ -2,7 +2,6 @@ package modbus
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,12 +11,10 @@ import (
 	"github.com/longan-edge/longan/drivers"
 )
 
-// bus is the master on one line. Only one goroutine uses it at a time.
+// bus is the master on one open port. Only one goroutine uses it at a time.
 type bus struct {
-	port    drivers.Serial
-	char    time.Duration // the time of one character on the line
-	timeout time.Duration // for an answer, without the time of its characters
-	retries int
+	port drivers.Serial
+	char time.Duration // the time of one character on the line
 
 	echo bool      // the line returns what is sent
 	owed time.Time // until then the answer to last may still come
@@ -27,7 +24,7 @@ type bus struct {
 // errLost means that the port itself failed, so nothing more can be exchanged.
 var errLost = errors.New("the serial port failed")
 
-func newBus(port drivers.Serial, mode drivers.SerialMode, timeout time.Duration, retries int) *bus {
+func newBus(port drivers.Serial, mode drivers.SerialMode) *bus {
 	bits := 10 // start, eight data bits, one stop bit
 	if mode.Parity == drivers.OddParity || mode.Parity == drivers.EvenParity {
 		bits++
@@ -36,39 +33,25 @@ func newBus(port drivers.Serial, mode drivers.SerialMode, timeout time.Duration,
 		bits++
 	}
 	char := time.Duration(bits) * time.Second / time.Duration(mode.Baud)
-	return &bus{port: port, char: char, timeout: timeout, retries: retries}
+	return &bus{port: port, char: char}
 }
 
 // silence is what separates two frames: 3.5 characters, and 1.75 ms at the
 // rates above 19200; "Modbus over serial line" 2.5.1.1.
 func (b *bus) silence() time.Duration { return max(b.char*7/2, 1750*time.Microsecond) }
 
-// exchange sends r until it is answered, at most 1+retries times, and returns
-// the PDU of the answer. The error is that of the last try; it wraps errLost
-// when the port failed and is ctx.Err() when ctx ended.
-func (b *bus) exchange(ctx context.Context, r request) (pdu []byte, err error) {
-	for range 1 + b.retries {
-		pdu, err = b.try(r)
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		if err == nil || errors.Is(err, errLost) {
-			return pdu, err
-		}
-	}
-	return nil, err
-}
-
-func (b *bus) try(r request) ([]byte, error) {
+// try sends r once and returns the PDU of its answer. timeout is for the answer,
+// without the time of its characters.
+func (b *bus) try(r request, timeout time.Duration) ([]byte, error) {
 	sent := r.frame()
-	if err := b.settle(sent); err != nil {
+	if err := b.settle(sent, timeout); err != nil {
 		return nil, err
 	}
 	transmission := time.Duration(len(sent)+r.frameLength()) * b.char
 	if b.echo {
 		transmission += time.Duration(len(sent)) * b.char
 	}
-	deadline := time.Now().Add(b.timeout + transmission)
+	deadline := time.Now().Add(timeout + transmission)
 	b.last = sent
 	if err := b.port.SetWriteDeadline(deadline); err != nil {
 		return nil, lost(err)
@@ -78,18 +61,18 @@ func (b *bus) try(r request) ([]byte, error) {
 	} else if err != nil {
 		return nil, lost(err)
 	}
-	return b.receive(r, deadline)
+	return b.receive(r, deadline, timeout)
 }
 
 // settle waits until the line is silent, dropping what comes. After a timeout
 // the late answer must not be taken for that of a different request, so then it
 // listens until none can come any more.
-func (b *bus) settle(sent []byte) error {
+func (b *bus) settle(sent []byte, timeout time.Duration) error {
 	earliest := time.Now()
 	if b.owed.After(earliest) && !bytes.Equal(sent, b.last) {
 		earliest = b.owed
 	}
-	end := earliest.Add(b.timeout)
+	end := earliest.Add(timeout)
 	buf := make([]byte, MaxFrame)
 	for {
 		now := time.Now()
@@ -109,7 +92,7 @@ func (b *bus) settle(sent []byte) error {
 }
 
 // receive collects bytes until they hold the answer or the deadline passes.
-func (b *bus) receive(r request, deadline time.Time) ([]byte, error) {
+func (b *bus) receive(r request, deadline time.Time, timeout time.Duration) ([]byte, error) {
 	var received []byte
 	buf := make([]byte, MaxFrame)
 	for {
@@ -125,7 +108,7 @@ func (b *bus) receive(r request, deadline time.Time) ([]byte, error) {
 			}
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			b.owed = time.Now().Add(b.timeout)
+			b.owed = time.Now().Add(timeout)
 			return nil, r.diagnose(received)
 		}
 		if err != nil {

@@ -11,10 +11,14 @@ type Function byte
 
 // The functions this master knows.
 const (
-	ReadCoils          Function = 1
-	ReadDiscreteInputs Function = 2
-	WriteSingleCoil    Function = 5
-	WriteMultipleCoils Function = 15
+	ReadCoils              Function = 1
+	ReadDiscreteInputs     Function = 2
+	ReadHoldingRegisters   Function = 3
+	ReadInputRegisters     Function = 4
+	WriteSingleCoil        Function = 5
+	WriteSingleRegister    Function = 6
+	WriteMultipleCoils     Function = 15
+	WriteMultipleRegisters Function = 16
 )
 
 // exceptionBit is set in the function code of an exception's answer.

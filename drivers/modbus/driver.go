@@ -20,7 +20,10 @@ type Config struct {
 	Retries int                // how often a failed request is repeated, 2 by default; negative is never
 	Inputs  []Input            // discrete inputs, read with function 2, emitted in this order
 	Coils   []Input            // relays read back as points, with function 1
-	Outputs []Output           // relays that Act switches, with function 5
+	// Registers are input registers, read with function 4, Holding holding
+	// registers, read with function 3.
+	Registers, Holding []Register
+	Outputs            []Output // what Act switches: relays, with function 5, and registers
 }
 
 // Input is a point at a discrete input or a coil.
@@ -31,18 +34,22 @@ type Input struct {
 	NormallyClosed bool
 }
 
-// Output is a relay.
+// Output is a relay, or a holding register that switches something.
 type Output struct {
 	Name   string // as Act is called with it
-	Number int    // 1-based: 1 is do1
+	Number int    // 1-based: 1 is do1, or hr1
+	// Register: it is a holding register, which Act sets to On or Off with
+	// function 6, or with function 16 where Multiple is set, for slaves that know
+	// no other.
+	Register, Multiple bool
+	On, Off            uint16
 }
 
-// Module is one digital I/O module on its own line.
+// Module is one slave: a digital I/O module, or anything else with registers.
 type Module struct {
-	ports drivers.Ports
-	port  string
-	cfg   Config
-	acts  chan act
+	line *Line
+	cfg  Config
+	acts chan act
 
 	mu      sync.Mutex
 	running chan struct{} // closed when the Run that is connected ends; nil while none is
@@ -60,10 +67,15 @@ var (
 	_ drivers.Actuator = (*Module)(nil)
 )
 
-// New returns the driver of the slave cfg.Address on the named port. It opens
-// nothing; a configuration that can't work is reported by Run.
+// New returns the driver of the slave cfg.Address, alone on the named port. It
+// opens nothing; a configuration that can't work is reported by Run.
 func New(ports drivers.Ports, port string, cfg Config) *Module {
-	return &Module{ports: ports, port: port, cfg: cfg.withDefaults(), acts: make(chan act)}
+	return NewOn(NewLine(ports, port, cfg.Mode), cfg)
+}
+
+// NewOn is New for one of several slaves on a line; cfg.Mode is the line's.
+func NewOn(line *Line, cfg Config) *Module {
+	return &Module{line: line, cfg: cfg.withDefaults(), acts: make(chan act)}
 }
 
 // Run implements drivers.Driver. It emits every point at each poll. When the
@@ -75,20 +87,17 @@ func (m *Module) Run(ctx context.Context, emit drivers.Emit) error {
 	if err != nil {
 		return m.fail(ctx, emit, err)
 	}
-	port, err := m.ports.Serial(ctx, m.port, m.cfg.Mode)
+	b, err := m.line.open(ctx)
 	if err != nil {
 		return m.fail(ctx, emit, err)
 	}
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	open, cancel := context.WithCancel(ctx)
-	defer cancel()
-	wg.Go(func() {
-		<-open.Done()
-		port.Close() // also unblocks a read or write when ctx ends
-	})
-	b := newBus(port, m.cfg.Mode, m.cfg.Timeout, m.cfg.Retries)
+	defer m.line.close(b)
 	return m.serve(ctx, b, spans, emit)
+}
+
+// exchange is the line's, with this slave's patience.
+func (m *Module) exchange(ctx context.Context, b *bus, r request) ([]byte, error) {
+	return m.line.exchange(ctx, b, r, m.cfg.Timeout, m.cfg.Retries)
 }
 
 // serve polls and acts until something fails.
@@ -110,7 +119,7 @@ func (m *Module) serve(ctx context.Context, b *bus, spans []span, emit drivers.E
 		case a := <-m.acts:
 			err := a.ctx.Err() // nobody waits for it any more
 			if err == nil {
-				_, err = b.exchange(ctx, a.request)
+				_, err = m.exchange(ctx, b, a.request)
 			}
 			if ctx.Err() != nil {
 				err = drivers.ErrNotRunning
@@ -139,7 +148,7 @@ func (m *Module) connected() (end func()) {
 
 func (m *Module) poll(ctx context.Context, b *bus, spans []span, emit drivers.Emit) error {
 	for i := range spans {
-		pdu, err := b.exchange(ctx, spans[i].request)
+		pdu, err := m.exchange(ctx, b, spans[i].request)
 		if err != nil {
 			return m.fail(ctx, emit, fmt.Errorf("read %s: %w", spans[i].name, err))
 		}
@@ -157,16 +166,29 @@ func (m *Module) fail(ctx context.Context, emit drivers.Emit, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	err = fmt.Errorf("modbus slave %d on %s: %w", m.cfg.Address, m.port, err)
-	for _, points := range [][]Input{m.cfg.Inputs, m.cfg.Coils} {
-		for _, p := range points {
-			r := drivers.Reading{Point: p.Point, State: longan.Unknown, Detail: detail(err)}
-			if err := emit(ctx, r); err != nil {
-				return err
-			}
+	err = fmt.Errorf("modbus slave %d on %s: %w", m.cfg.Address, m.line, err)
+	for _, point := range m.points() {
+		r := drivers.Reading{Point: point, State: longan.Unknown, Detail: detail(err)}
+		if err := emit(ctx, r); err != nil {
+			return err
 		}
 	}
 	return err
+}
+
+// points returns the names of all points.
+func (m *Module) points() (names []string) {
+	for _, points := range [][]Input{m.cfg.Inputs, m.cfg.Coils} {
+		for _, p := range points {
+			names = append(names, p.Point)
+		}
+	}
+	for _, points := range [][]Register{m.cfg.Registers, m.cfg.Holding} {
+		for _, p := range points {
+			names = append(names, p.Point)
+		}
+	}
+	return names
 }
 
 // detail cuts an error to the length of a reading's detail.
@@ -222,8 +244,23 @@ func (m *Module) write(output string, on bool) (request, error) {
 			if m.cfg.Address < 1 || m.cfg.Address > 247 {
 				return request{}, fmt.Errorf("address %d: want a slave of 1 to 247", m.cfg.Address)
 			}
-			return writeCoil(byte(m.cfg.Address), o.Number-1, on)
+			return o.write(byte(m.cfg.Address), on)
 		}
 	}
 	return request{}, fmt.Errorf("slave %d has no output of that name", m.cfg.Address)
+}
+
+// write returns the request that switches o.
+func (o Output) write(slave byte, on bool) (request, error) {
+	value := o.Off
+	if on {
+		value = o.On
+	}
+	switch {
+	case !o.Register:
+		return writeCoil(slave, o.Number-1, on)
+	case o.Multiple:
+		return writeRegisters(slave, o.Number-1, []uint16{value})
+	}
+	return writeRegister(slave, o.Number-1, value)
 }

@@ -242,13 +242,16 @@ func TestPlan(t *testing.T) {
 		{"2000", Config{Address: 1, Inputs: in(1, 2000)}, "di1 to di2000"},
 		{"more than 2000", Config{Address: 1, Inputs: in(1, 2001, 5000, 5001)}, "di1, di2001, di5000 to di5001"},
 		{"coils too", Config{Address: 1, Inputs: in(1), Coils: in(2, 4)}, "di1, do2 to do4"},
-		{"outputs alone", Config{Address: 1, Outputs: []Output{{"a", 2}}}, "do2"},
+		{"outputs alone", Config{Address: 1, Outputs: []Output{{Name: "a", Number: 2}}}, "do2"},
+		{"registers", Config{Address: 1, Registers: []Register{{Number: 1}, {Number: 125}, {Number: 126}}, Holding: []Register{{Number: 7}}},
+			"ir1 to ir125, ir126, hr7"},
+		{"a register as output alone", Config{Address: 1, Outputs: []Output{{Name: "a", Number: 2, Register: true}}}, "hr2"},
 		{"nothing", Config{Address: 1}, "neither inputs nor outputs"},
 		{"address 0", Config{Inputs: in(1)}, "1 to 247"},
 		{"address 260", Config{Address: 260, Inputs: in(1)}, "1 to 247"},
 		{"input 0", Config{Address: 1, Inputs: in(0)}, "1 to 65536"},
 		{"input 65537", Config{Address: 1, Inputs: in(65537)}, "1 to 65536"},
-		{"output 0", Config{Address: 1, Inputs: in(1), Outputs: []Output{{"a", 0}}}, "do1 to do65536"},
+		{"output 0", Config{Address: 1, Inputs: in(1), Outputs: []Output{{Name: "a", Number: 0}}}, "do1 to do65536"},
 	} {
 		spans, err := New(nil, line, test.cfg).plan()
 		var names []string

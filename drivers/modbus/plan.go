@@ -16,14 +16,16 @@ type span struct {
 	first   int    // 1-based number of the first bit
 	count   int
 	points  []Input
-	unit    string // "di" or "do"
+	unit    string // "di", "do", "ir" or "hr"
+
+	registers []*gauge // in place of points, of a request for registers
 }
 
 // plan checks the configuration and returns the requests of one poll.
 func (m *Module) plan() ([]span, error) {
 	for _, o := range m.cfg.Outputs {
 		if o.Number < 1 || o.Number > 1<<16 {
-			return nil, fmt.Errorf("output %s: number %d: want do1 to do65536", o.Name, o.Number)
+			return nil, fmt.Errorf("output %s: number %d: want do1 to do65536, or hr1 to hr65536", o.Name, o.Number)
 		}
 	}
 	spans, err := m.cover("di", ReadDiscreteInputs, m.cfg.Inputs)
@@ -31,16 +33,33 @@ func (m *Module) plan() ([]span, error) {
 		return nil, err
 	}
 	coils := m.cfg.Coils
-	if len(m.cfg.Inputs) == 0 && len(coils) == 0 { // outputs alone: read them to see that it lives
+	holding := m.cfg.Holding
+	if len(m.cfg.Inputs)+len(coils)+len(m.cfg.Registers)+len(holding) == 0 { // outputs alone: read them to see that it lives
 		for _, o := range m.cfg.Outputs {
-			coils = append(coils, Input{Number: o.Number})
+			if o.Register {
+				holding = append(holding, Register{Number: o.Number})
+			} else {
+				coils = append(coils, Input{Number: o.Number})
+			}
 		}
 	}
 	more, err := m.cover("do", ReadCoils, coils)
 	if err != nil {
 		return nil, err
 	}
-	if spans = append(spans, more...); len(spans) == 0 {
+	spans = append(spans, more...)
+	for _, bank := range []struct {
+		unit string
+		f    Function
+		all  []Register
+	}{{"ir", ReadInputRegisters, m.cfg.Registers}, {"hr", ReadHoldingRegisters, holding}} {
+		more, err := m.coverRegisters(bank.unit, bank.f, bank.all)
+		if err != nil {
+			return nil, err
+		}
+		spans = append(spans, more...)
+	}
+	if len(spans) == 0 {
 		return nil, fmt.Errorf("slave %d has neither inputs nor outputs: name some in the site file", m.cfg.Address)
 	}
 	return spans, nil
@@ -66,21 +85,34 @@ func (m *Module) cover(unit string, f Function, inputs []Input) ([]span, error) 
 		if err != nil {
 			return nil, err
 		}
-		name := fmt.Sprintf("%s%d", unit, first)
-		if count > 1 {
-			name += fmt.Sprintf(" to %s%d", unit, first+count-1)
-		}
 		points := slices.DeleteFunc(slices.Clone(given), func(in Input) bool { return in.Number < first || in.Number >= first+count })
-		spans = append(spans, span{request: r, name: name, first: first, count: count, points: points, unit: unit})
+		spans = append(spans, span{request: r, name: spanName(unit, first, count), first: first, count: count, points: points, unit: unit})
 		inputs = inputs[n:]
 	}
 	return spans, nil
 }
 
+// spanName is how errors call a span.
+func spanName(unit string, first, count int) string {
+	if count == 1 {
+		return fmt.Sprintf("%s%d", unit, first)
+	}
+	return fmt.Sprintf("%s%d to %s%d", unit, first, unit, first+count-1)
+}
+
 // readings turns an answer into a reading for each point of the span.
 func (s *span) readings(pdu []byte) []drivers.Reading {
-	on := bits(pdu, s.count)
 	var out []drivers.Reading
+	if s.registers != nil {
+		values := registers(pdu)
+		for _, g := range s.registers {
+			if g.Point != "" {
+				out = append(out, g.reading(values[g.Number-s.first]))
+			}
+		}
+		return out
+	}
+	on := bits(pdu, s.count)
 	for _, p := range s.points {
 		if p.Point == "" {
 			continue

@@ -65,9 +65,9 @@ func checkRange(slave byte, address, n, most int) error {
 	case slave < 1 || slave > 247:
 		return fmt.Errorf("address %d: want a slave of 1 to 247", slave)
 	case n < 1 || n > most:
-		return fmt.Errorf("%d bits: want 1 to %d in one request", n, most)
+		return fmt.Errorf("%d at once: want 1 to %d in one request", n, most)
 	case address < 0 || address+n > 1<<16:
-		return fmt.Errorf("bits %d to %d: want 1 to 65536", address+1, address+n)
+		return fmt.Errorf("numbers %d to %d: want 1 to 65536", address+1, address+n)
 	}
 	return nil
 }

@@ -68,8 +68,8 @@ func (c *chunks) SetReadDeadline(time.Time) error  { return nil }
 func (c *chunks) SetWriteDeadline(time.Time) error { return nil }
 
 func receiveAll(r request, data []byte, size int) ([]byte, error) {
-	b := newBus(&chunks{data, size}, drivers.SerialMode{Baud: 9600}, time.Second, 0)
-	return b.receive(r, time.Now())
+	b := newBus(&chunks{data, size}, drivers.SerialMode{Baud: 9600})
+	return b.receive(r, time.Now(), time.Second)
 }
 
 func TestReceived(t *testing.T) {
@@ -116,13 +116,13 @@ func TestEchoOfAWriteIsNoAnswer(t *testing.T) {
 func TestEchoIsLearned(t *testing.T) {
 	echo := unhex(t, "01 02 00 00 00 08 79 cc 01 02 01 09 61 8e")
 	plain := echo[8:]
-	b := newBus(nil, drivers.SerialMode{Baud: 9600}, time.Second, 0)
+	b := newBus(nil, drivers.SerialMode{Baud: 9600})
 	for i, step := range []struct {
 		data []byte
 		want bool
 	}{{plain, false}, {echo, true}, {echo, true}, {plain, false}} {
 		b.port = &chunks{step.data, MaxFrame}
-		if _, err := b.receive(inputs8(t), time.Now()); err != nil || b.echo != step.want {
+		if _, err := b.receive(inputs8(t), time.Now(), time.Second); err != nil || b.echo != step.want {
 			t.Errorf("step %d: got echo %v, %v, want %v", i, b.echo, err, step.want)
 		}
 	}

@@ -170,9 +170,15 @@ func (f *faults) lump() []byte {
 	return b
 }
 
-// serve is the loop that devices share: it hands what was read to receive until
-// ctx ends, when it returns nil, or the port fails, and babbles meanwhile.
+// serve is the function of that name for one device.
 func (f *faults) serve(ctx context.Context, port Port, receive func(context.Context, io.Writer, []byte) error) error {
+	return serve(ctx, port, []*faults{f}, receive)
+}
+
+// serve is the loop that devices share: it hands what was read to receive until
+// ctx ends, when it returns nil, or the port fails. Meanwhile those babble that
+// do.
+func serve(ctx context.Context, port Port, devices []*faults, receive func(context.Context, io.Writer, []byte) error) error {
 	if err := errors.Join(port.SetReadDeadline(time.Time{}), port.SetWriteDeadline(time.Time{})); err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
@@ -181,7 +187,9 @@ func (f *faults) serve(ctx context.Context, port Port, receive func(context.Cont
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
-	wg.Go(func() { f.babble(serving, w) })
+	for _, f := range devices {
+		wg.Go(func() { f.babble(serving, w) })
+	}
 	wg.Go(func() {
 		<-serving.Done()
 		past := time.Unix(1, 0) // unblocks reads and writes; a port that is gone has none

@@ -12,24 +12,29 @@ type ModuleConfig struct {
 	Address byte // on the bus, 1 to 247
 	Inputs  int
 	Coils   int
+	// Registers and Holding are the numbers of its input and holding registers.
+	Registers, Holding int
 }
 
 // Module is a digital I/O module: a Modbus RTU slave with discrete inputs and
 // coils, after "MODBUS over Serial Line V1.02" and "MODBUS Application Protocol
-// V1.1b3". It knows functions 1, 2, 5 and 15 and refuses all others.
+// V1.1b3". It knows functions 1 to 6, 15 and 16 and refuses all others.
 type Module struct {
 	faults
 	address byte
 
-	mu       sync.Mutex
-	inputs   []bool
-	coils    []bool
-	requests int
+	mu        sync.Mutex
+	inputs    []bool
+	coils     []bool
+	registers []uint16 // input registers
+	holding   []uint16
+	requests  int
 }
 
 // NewModule returns a module with all inputs open and all relays off.
 func NewModule(cfg ModuleConfig) *Module {
-	return &Module{address: cfg.Address, inputs: make([]bool, cfg.Inputs), coils: make([]bool, cfg.Coils)}
+	return &Module{address: cfg.Address, inputs: make([]bool, cfg.Inputs), coils: make([]bool, cfg.Coils),
+		registers: make([]uint16, cfg.Registers), holding: make([]uint16, cfg.Holding)}
 }
 
 // SetInput closes or opens the circuit at input n, counted from 1; one it does not have is ignored.
@@ -48,6 +53,25 @@ func (m *Module) Coil(n int) bool {
 	return n >= 1 && n <= len(m.coils) && m.coils[n-1]
 }
 
+// SetRegister sets input register n, counted from 1; one it does not have is ignored.
+func (m *Module) SetRegister(n int, value uint16) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if n >= 1 && n <= len(m.registers) {
+		m.registers[n-1] = value
+	}
+}
+
+// Holding returns holding register n, counted from 1; one it does not have is 0.
+func (m *Module) Holding(n int) uint16 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if n < 1 || n > len(m.holding) {
+		return 0
+	}
+	return m.holding[n-1]
+}
+
 // Requests returns how many requests were addressed to it.
 func (m *Module) Requests() int {
 	m.mu.Lock()
@@ -59,20 +83,7 @@ func (m *Module) Requests() int {
 // the port open, or the port fails. It may be called again, as after a replug;
 // the relays keep their state.
 func (m *Module) Serve(ctx context.Context, port Port) error {
-	var pending []byte
-	return m.serve(ctx, port, func(ctx context.Context, w io.Writer, b []byte) error {
-		pending = append(pending, b...)
-		for {
-			frame, rest, ok := cutRequest(pending)
-			pending = rest
-			if !ok {
-				return nil
-			}
-			if err := m.handle(ctx, w, frame); err != nil {
-				return err
-			}
-		}
-	})
+	return Chain{m}.Serve(ctx, port)
 }
 
 // maxRTU is the size of the largest frame.
@@ -174,12 +185,19 @@ func (m *Module) carryOut(pdu []byte) []byte {
 	defer m.mu.Unlock()
 	m.requests++
 	refuse := func(code byte) []byte { return []byte{pdu[0] | 0x80, code} }
-	known := pdu[0] == 1 || pdu[0] == 2 || pdu[0] == 5 || pdu[0] == 15
+	known := (pdu[0] >= 1 && pdu[0] <= 6) || pdu[0] == 15 || pdu[0] == 16
 	if !known {
 		return refuse(illegalFunction)
 	}
 	if len(pdu) < 5 {
 		return refuse(illegalValue)
+	}
+	if pdu[0] == 3 || pdu[0] == 4 || pdu[0] == 6 || pdu[0] == 16 {
+		answer, code := m.carryOutRegisters(pdu)
+		if code != 0 {
+			return refuse(code)
+		}
+		return answer
 	}
 	address, value := int(binary.BigEndian.Uint16(pdu[1:])), int(binary.BigEndian.Uint16(pdu[3:]))
 	bank := m.coils
@@ -216,6 +234,39 @@ func (m *Module) carryOut(pdu []byte) []byte {
 		}
 		return pdu[:5]
 	}
+}
+
+// carryOutRegisters is carryOut for registers: the answer's PDU, or an exception
+// code. m.mu is held.
+func (m *Module) carryOutRegisters(pdu []byte) (answer []byte, code byte) {
+	address, value := int(binary.BigEndian.Uint16(pdu[1:])), int(binary.BigEndian.Uint16(pdu[3:]))
+	bank := m.holding
+	if pdu[0] == 4 {
+		bank = m.registers
+	}
+	switch {
+	case pdu[0] == 6 && address >= len(bank):
+		return nil, illegalAddress
+	case pdu[0] == 6:
+		bank[address] = uint16(value)
+		return pdu, 0
+	case pdu[0] == 16 && (value < 1 || value > 123 || len(pdu) != 6+2*value || int(pdu[5]) != 2*value):
+		return nil, illegalValue
+	case value < 1 || value > 125:
+		return nil, illegalValue
+	case address+value > len(bank):
+		return nil, illegalAddress
+	case pdu[0] == 16:
+		for i := range value {
+			bank[address+i] = binary.BigEndian.Uint16(pdu[6+2*i:])
+		}
+		return pdu[:5], 0
+	}
+	answer = []byte{pdu[0], byte(2 * value)}
+	for _, v := range bank[address : address+value] {
+		answer = binary.BigEndian.AppendUint16(answer, v)
+	}
+	return answer, 0
 }
 
 // bitBytes returns a byte count and the bits, the first one lowest.

@@ -93,7 +93,15 @@ func TestModuleAnswers(t *testing.T) {
 		{"coils read", frame(t, "01 01 00 00 00 03"), frame(t, "01 01 01 00")},
 		{"some inputs", frame(t, "01 02 00 03 00 02"), frame(t, "01 02 01 01")},
 		{"coils written", frame(t, "01 0f 00 01 00 02 01 03"), frame(t, "01 0f 00 01 00 02")},
-		{"function 3", frame(t, "01 03 00 63 00 01"), frame(t, "01 83 01")},
+		// Recorded from a slave made with libmodbus, which has no such register.
+		{"no such register", whole("01 03 00 63 00 01 74 14"), whole("01 83 02 c0 f1")},
+		{"input registers", frame(t, "01 04 00 01 00 02"), frame(t, "01 04 04 01 02 00 00")},
+		{"126 registers", frame(t, "01 04 00 00 00 7e"), frame(t, "01 84 03")},
+		{"register written", frame(t, "01 06 00 01 12 34"), frame(t, "01 06 00 01 12 34")},
+		{"no such register to write", frame(t, "01 06 00 02 12 34"), frame(t, "01 86 02")},
+		{"registers written", frame(t, "01 10 00 00 00 02 04 00 01 00 02"), frame(t, "01 10 00 00 00 02")},
+		{"registers past the end", frame(t, "01 10 00 01 00 02 04 00 01 00 02"), frame(t, "01 90 02")},
+		{"registers' byte count lies", frame(t, "01 10 00 00 00 02 02 00 01"), frame(t, "01 90 03")},
 		{"function 43", frame(t, "01 2b 0e 01 00"), frame(t, "01 ab 01")},
 		{"too many inputs", frame(t, "01 02 00 00 00 09"), frame(t, "01 82 02")},
 		{"no inputs", frame(t, "01 02 00 00 00 00"), frame(t, "01 82 03")},
@@ -110,7 +118,9 @@ func TestModuleAnswers(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				m := NewModule(ModuleConfig{Address: 1, Inputs: 8, Coils: 4})
+				m := NewModule(ModuleConfig{Address: 1, Inputs: 8, Coils: 4, Registers: 3, Holding: 2})
+				m.SetRegister(2, 0x102)
+				m.SetRegister(99, 1)
 				m.SetInput(1, true)
 				m.SetInput(4, true)
 				m.SetInput(99, true) // it has none: ignored

@@ -43,9 +43,10 @@ func TestMbpollReadsAndSwitchesOurModule(t *testing.T) {
 	if _, err := exec.LookPath("mbpoll"); err != nil {
 		need(t, "mbpoll", "mbpoll")
 	}
-	m := NewModule(ModuleConfig{Address: 1, Inputs: 8, Coils: 4})
+	m := NewModule(ModuleConfig{Address: 1, Inputs: 8, Coils: 4, Registers: 2, Holding: 3})
 	m.SetInput(1, true)
 	m.SetInput(4, true)
+	m.SetRegister(2, 235)
 	path := onPTY(t, m).Path()
 
 	out, err := mbpoll(t, "-a", "1", "-t", "1", "-r", "1", "-c", "8", path)
@@ -70,8 +71,20 @@ func TestMbpollReadsAndSwitchesOurModule(t *testing.T) {
 	if out, err := mbpoll(t, "-a", "1", "-t", "1", "-r", "5", "-c", "8", path); err == nil || !strings.Contains(out, "Illegal data address") {
 		t.Errorf("past the end: %v: %s", err, out)
 	}
-	if out, err := mbpoll(t, "-a", "1", "-t", "4", "-r", "1", path); err == nil || !strings.Contains(out, "Illegal function") {
-		t.Errorf("registers: %v: %s", err, out)
+	if out, err := mbpoll(t, "-a", "1", "-t", "3", "-r", "1", "-c", "2", path); err != nil || !strings.Contains(out, "[2]: \t235") {
+		t.Errorf("input registers: %v: %s", err, out)
+	}
+	if out, err := mbpoll(t, "-a", "1", "-t", "4", "-r", "1", path, "7"); err != nil || m.Holding(1) != 7 {
+		t.Errorf("one register: %d: %v: %s", m.Holding(1), err, out)
+	}
+	if out, err := mbpoll(t, "-a", "1", "-t", "4", "-r", "2", path, "8", "9"); err != nil || m.Holding(2) != 8 || m.Holding(3) != 9 {
+		t.Errorf("several registers: %d %d: %v: %s", m.Holding(2), m.Holding(3), err, out)
+	}
+	if out, err := mbpoll(t, "-a", "1", "-t", "4", "-r", "1", "-c", "3", path); err != nil || !strings.Contains(out, "[3]: \t9") {
+		t.Errorf("holding registers: %v: %s", err, out)
+	}
+	if out, err := mbpoll(t, "-a", "1", "-t", "4", "-r", "3", "-c", "2", path); err == nil || !strings.Contains(out, "Illegal data address") {
+		t.Errorf("registers past the end: %v: %s", err, out)
 	}
 	if out, err := mbpoll(t, "-a", "2", "-t", "1", "-r", "1", "-o", "0.3", path); err == nil || !strings.Contains(out, "timed out") {
 		t.Errorf("another slave: %v: %s", err, out)
@@ -151,11 +164,22 @@ func libmodbusHistory(t *testing.T, pty *PTY) {
 		Inputs: []modbus.Input{
 			{Point: "a", Number: 1}, {Point: "b", Number: 2}, {Point: "d", Number: 4}, {Point: "h", Number: 8},
 		},
-		Coils:   []modbus.Input{{Point: "relay", Number: 1}, {Point: "other", Number: 4}},
-		Outputs: []modbus.Output{{Name: "siren", Number: 1}, {Name: "none", Number: 5}},
+		Coils:     []modbus.Input{{Point: "relay", Number: 1}, {Point: "other", Number: 4}},
+		Registers: []modbus.Register{{Point: "warm", Number: 2, Scale: 0.1, Above: new(30.0)}},
+		Holding:   []modbus.Register{{Point: "fan", Number: 1, Above: new(0.0)}, {Point: "pump", Number: 2, Above: new(0.0)}},
+		Outputs: []modbus.Output{
+			{Name: "siren", Number: 1}, {Name: "none", Number: 5},
+			{Name: "fan", Number: 1, Register: true, On: 3}, {Name: "pump", Number: 2, Register: true, Multiple: true, On: 1},
+		},
 	})
 	w := run(t, d)
-	w.await(t, "start", "a=active b=normal d=active h=normal relay=normal other=normal")
+	w.await(t, "start", "a=active b=normal d=active h=normal relay=normal other=normal warm=active fan=normal pump=normal")
+	for _, output := range []string{"fan", "pump"} {
+		if err := d.Act(t.Context(), output, true); err != nil {
+			t.Error(err)
+		}
+	}
+	w.await(t, "registers", "fan=active pump=active")
 	if err := d.Act(t.Context(), "siren", true); err != nil {
 		t.Error(err)
 	}
