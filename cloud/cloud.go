@@ -178,7 +178,7 @@ func preload(ctx context.Context, st *store.Store, view *live.View) error {
 	}
 	for _, d := range devices {
 		if d.Status != nil {
-			view.ApplyStatus(d.Status, true)
+			view.ApplySaved(d.Status)
 		}
 	}
 	streams, err := st.Streams(ctx, "")

@@ -53,6 +53,8 @@ type View interface {
 	ApplyStatus(s *longan.Status, retained bool)
 	ApplyEvents(events []longan.Event)
 	ApplyStreams(device longan.DeviceID, epoch string, streams []live.Stream)
+	// ApplyBroker is told when the link to the broker is up and when it is lost.
+	ApplyBroker(up bool)
 }
 
 // Config is what an ingest takes from outside.

@@ -103,6 +103,8 @@ func (w watcher) ApplyStatus(s *longan.Status, retained bool) {
 
 func (w watcher) ApplyEvents(events []longan.Event) { w.add("show %d %s", len(events), events[0].Lane) }
 
+func (watcher) ApplyBroker(bool) {}
+
 func (w watcher) ApplyStreams(_ longan.DeviceID, _ string, streams []live.Stream) {
 	last := streams[len(streams)-1]
 	w.add("stream %s %d/%d holes %d", last.Lane, last.Acked, last.Max, len(last.Holes))

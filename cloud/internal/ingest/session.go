@@ -18,11 +18,14 @@ import (
 const (
 	connectTimeout = 20 * time.Second // TCP, TLS and CONNACK
 	answerTimeout  = 10 * time.Second // SUBACK, a write
-	keepAlive      = 10 * time.Second
-	goodbye        = 500 * time.Millisecond // to say DISCONNECT and end paho's goroutines
-	backoffFirst   = 500 * time.Millisecond
-	backoffMost    = 10 * time.Second
-	stableAfter    = time.Minute // a session this long resets the backoff
+	// keepAlive and pingTimeout notice a dead link before its silence makes
+	// centers look offline: within 15 s.
+	keepAlive    = 5 * time.Second
+	pingTimeout  = 5 * time.Second
+	goodbye      = 500 * time.Millisecond // to say DISCONNECT and end paho's goroutines
+	backoffFirst = 500 * time.Millisecond
+	backoffMost  = 10 * time.Second
+	stableAfter  = time.Minute // a session this long resets the backoff
 )
 
 // sessions keeps a session with the broker until ctx ends.
@@ -34,6 +37,7 @@ func (in *Ingest) sessions(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
+		in.cfg.View.ApplyBroker(false)
 		if time.Since(start) > stableAfter {
 			bound = backoffFirst
 		}
@@ -67,6 +71,7 @@ func (in *Ingest) session(ctx context.Context) error {
 	if err := in.subscribe(ctx, client); err != nil {
 		return err
 	}
+	in.cfg.View.ApplyBroker(true)
 	in.Metrics.Sessions.Add(1)
 	in.once.Do(func() { close(in.ready) })
 	in.log.Info("link to the broker is up", "counties", in.cfg.Counties)
@@ -110,7 +115,7 @@ func (in *Ingest) options(ctx context.Context, lost chan<- error, opened chan<- 
 	// a handler that waited for paho would stop it for ever.
 	o.SetOrderMatters(true)
 	o.SetKeepAlive(keepAlive)
-	o.SetPingTimeout(answerTimeout)
+	o.SetPingTimeout(pingTimeout)
 	o.SetConnectTimeout(connectTimeout)
 	o.SetWriteTimeout(answerTimeout) // zero would block for ever on a dead link
 	o.SetDefaultPublishHandler(in.handle)

@@ -37,9 +37,15 @@ type center struct {
 
 	full        bool // points and peripherals come from a status
 	fullAt      time.Time
+	fullSession string
+	fullN       uint64
 	fullBoot    string
 	fullMono    time.Duration
-	unsettled   bool // the age of the full status is not known yet: it was retained
+	unsettled   bool      // the age of the full status is not known yet: it was retained
+	writtenAt   time.Time // of an unsettled one, at the board; zero when its clock can't tell
+	missed      uint64    // the highest number of the session that did not come since; 0 is none
+	bridged     bool      // of the numbers up to the next word, none is a full status
+	asOf        time.Time // up to then the board vouches for its points
 	points      map[string]*point
 	peripherals map[string]*peripheral
 	streams     []streamSet
@@ -77,26 +83,6 @@ func (c *center) become(s State, cause Cause, since time.Time) bool {
 	return true
 }
 
-// age lets silence do its work and reports whether the state changed.
-func (c *center) age(now time.Time, staleAfter, offlineAfter time.Duration) bool {
-	switch c.state {
-	case Online, Stale:
-		silent := now.Sub(c.heard)
-		if silent >= offlineAfter {
-			return c.become(Offline, CauseSilent, c.heard.Add(offlineAfter))
-		}
-		if silent >= staleAfter {
-			return c.become(Stale, CauseSilent, c.heard.Add(staleAfter))
-		}
-	case Unknown:
-		// A retained will and silence agree; a retained online and silence do not.
-		if c.cause == CauseRetainedWill && now.Sub(c.since) >= offlineAfter {
-			return c.become(Offline, CauseWill, c.since.Add(offlineAfter))
-		}
-	}
-	return false
-}
-
 // silence lets readings grow old and reports whether one just became too old: a
 // board that only gives signs of life tells nothing about its points.
 func (c *center) silence(now time.Time, after time.Duration) bool {
@@ -118,7 +104,9 @@ func (c *center) supersede(session string) {
 		}
 	}
 	if c.session != session {
-		c.n = 0
+		// A heartbeat alone does not tell of which boot it is, nor whether the
+		// clock is what it was.
+		c.n, c.missed, c.bridged, c.boot, c.board = 0, 0, false, "", time.Time{}
 	}
 	c.session = session
 }
@@ -160,7 +148,7 @@ func (c *center) absorb(s *longan.Status, now time.Time) bool {
 		changed = changed || old == nil || !samePeripheral(old, p)
 	}
 	c.points, c.peripherals, c.full = points, peripherals, true
-	c.fullAt, c.fullBoot, c.fullMono = now, s.Boot, s.Mono
+	c.fullAt, c.fullSession, c.fullN, c.fullBoot, c.fullMono = now, s.Session, s.N, s.Boot, s.Mono
 	return changed
 }
 
@@ -177,10 +165,10 @@ func samePeripheral(a, b *peripheral) bool {
 	return x == y
 }
 
-// settle corrects the ages of a retained full status once a live one of the
-// same boot tells how long ago it was written.
+// settle corrects the ages of a retained full status once a live word of the
+// same session tells how long ago it was written.
 func (c *center) settle(s *longan.Status, now time.Time) {
-	if !c.unsettled || s.Boot == "" || s.Boot != c.fullBoot {
+	if !c.unsettled || s.Session != c.fullSession {
 		return
 	}
 	c.unsettled = false
@@ -197,6 +185,7 @@ func (c *center) settle(s *longan.Status, now time.Time) {
 		}
 	}
 	c.fullAt = c.fullAt.Add(shift)
+	c.asOf = c.fullAt
 }
 
 // happened returns when an event of the board happened by the city's clock.

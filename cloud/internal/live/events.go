@@ -51,11 +51,12 @@ func (v *View) Restore(events []Stored) {
 // aging and makes a stale one online, but wakes none that is offline or
 // unknown: the event may have waited in a broker.
 func (v *View) alive(c *center, e *longan.Event, now time.Time) {
-	if (c.state != Online && c.state != Stale) || e.Epoch != c.epoch {
+	if !c.state.there() || e.Epoch != c.epoch || v.link.down {
 		return
 	}
 	c.heard = now
-	if c.become(Online, CauseLive, now) {
+	if before := c.state; c.become(Online, CauseLive, now) {
+		v.moved(c, before, now)
 		v.changed(c)
 		return
 	}

@@ -12,13 +12,14 @@ import (
 
 // Snapshot is the whole view at one moment.
 type Snapshot struct {
-	Time     time.Time     `json:"time"`     // the city's
-	Instance string        `json:"instance"` // of the view; revisions of another mean nothing
-	Rev      uint64        `json:"rev"`
-	Counts   map[State]int `json:"counts"`
-	Centers  []Center      `json:"centers"` // by device
-	Open     []Alarm       `json:"open"`    // alarms without restored, newest first by Received
-	Recent   []Alarm       `json:"recent"`  // the last 200 raised, open or not, newest first
+	Time      time.Time     `json:"time"`     // the city's
+	Instance  string        `json:"instance"` // of the view; revisions of another mean nothing
+	Rev       uint64        `json:"rev"`
+	Counts    map[State]int `json:"counts"`
+	Centers   []Center      `json:"centers"`   // by device
+	Open      []Alarm       `json:"open"`      // alarms without restored, newest first by Received
+	Recent    []Alarm       `json:"recent"`    // the last 200 raised, open or not, newest first
+	Incidents []Incident    `json:"incidents"` // open ones first, the newest first
 }
 
 // Center is what one center looks like. Ages are in milliseconds as of the
@@ -34,6 +35,8 @@ type Center struct {
 	Since      time.Time              `json:"since"`              // at the city
 	Heard      time.Time              `json:"heard,omitzero"`     // the last live word, at the city
 	HeardAge   int64                  `json:"heardAge"`           // ms
+	AsOf       time.Time              `json:"asOf,omitzero"`      // up to then the board vouches for the states of its points
+	AsOfAge    int64                  `json:"asOfAge"`            // ms
 	BoardTime  time.Time              `json:"boardTime,omitzero"` // the board's clock at Heard; may be wrong
 	Clock      string                 `json:"clock,omitempty"`    // quality of BoardTime
 	Version    string                 `json:"version,omitempty"`  // of the agent
@@ -55,8 +58,8 @@ type Point struct {
 	State      longan.PointState `json:"state"`          // unknown when its peripheral or the center is not there, or says nothing
 	Last       longan.PointState `json:"last"`           // the last state that was known
 	Since      time.Time         `json:"since,omitzero"` // of the state, at the board
-	Age        int64             `json:"age"`            // of the last good reading, ms
-	AsOf       time.Time         `json:"asOf,omitzero"`  // of the last good reading, at the city
+	Age        int64             `json:"age"`            // of the last good reading that the city was told of, ms
+	AsOf       time.Time         `json:"asOf,omitzero"`  // of that reading, at the city
 	Detail     string            `json:"detail,omitempty"`
 }
 
@@ -66,7 +69,7 @@ type Peripheral struct {
 	Label  string `json:"label"`
 	Driver string `json:"driver"`
 	OK     bool   `json:"ok"`
-	Age    int64  `json:"age"` // of the last good reading, ms
+	Age    int64  `json:"age"` // of the last good reading that the city was told of, ms
 	Error  string `json:"error,omitempty"`
 }
 
@@ -116,7 +119,7 @@ func (v *View) Snapshot() Snapshot {
 	now := v.cfg.Now()
 	v.age(now)
 	s := Snapshot{Time: now, Instance: v.cfg.Instance, Rev: v.rev, Counts: map[State]int{},
-		Centers: []Center{}, Open: []Alarm{}, Recent: []Alarm{}}
+		Centers: []Center{}, Open: []Alarm{}, Recent: []Alarm{}, Incidents: v.exportIncidents(0)}
 	for _, c := range v.centers {
 		s.Centers = append(s.Centers, v.export(c, now))
 		s.Counts[c.state]++
@@ -163,7 +166,12 @@ func (v *View) export(c *center, now time.Time) Center {
 		CountyCode: c.device.County(), State: c.state, Cause: c.cause, Since: c.since, Heard: c.heard,
 		HeardAge: ms(c.heard, now), BoardTime: c.board, Clock: c.clock, Version: c.version, Epoch: c.epoch,
 		Points: []Point{}, Periphs: []Peripheral{}, Backlog: maps.Clone(c.backlog), Streams: c.exportStreams(),
-		OpenAlarms: v.alarms.openOf(c.device), Rev: c.rev}
+		OpenAlarms: v.alarms.openOf(c.device), Rev: c.rev, AsOf: c.asOf, AsOfAge: -1}
+	if c.unsettled { // nobody knows how old the retained status is; its own clock may
+		out.AsOf = c.writtenAt
+	} else {
+		out.AsOfAge = ms(c.asOf, now)
+	}
 	for name, p := range c.points {
 		out.Points = append(out.Points, c.exportPoint(name, p, now))
 	}
@@ -189,16 +197,17 @@ func (c *center) peripheralOK(name string) bool {
 func (c *center) exportPoint(name string, p *point, now time.Time) Point {
 	out := Point{Name: name, Label: cmp.Or(p.Label, name), Kind: p.Kind, Peripheral: p.Peripheral,
 		State: p.State, Last: p.last, Since: p.Since, Age: -1, Detail: p.Detail}
-	// Of an unsettled status of another boot nobody knows how old it is.
-	strange := c.unsettled && c.fullBoot != c.boot
-	if c.state == Offline || c.state == Unknown || !c.peripheralOK(p.Peripheral) || p.silent || strange {
+	// Signs of life of a session that has not told of its points say nothing of
+	// those of another.
+	strange := c.live && c.fullSession != c.session
+	if !c.state.there() || !c.peripheralOK(p.Peripheral) || p.silent || strange {
 		out.State = longan.Unknown
 	}
 	if !c.unsettled { // else nobody knows how old the retained status is
 		out.Age = ms(p.readAt, now)
 		out.AsOf = p.readAt
-	} else if c.clock != longan.ClockFloor && !c.board.IsZero() && p.Age >= 0 {
-		out.AsOf = c.board.Add(-p.Age)
+	} else if !c.writtenAt.IsZero() && p.Age >= 0 {
+		out.AsOf = c.writtenAt.Add(-p.Age)
 	}
 	return out
 }

@@ -1,7 +1,6 @@
 package live
 
 import (
-	"maps"
 	"slices"
 	"time"
 
@@ -16,7 +15,7 @@ func (v *View) ApplyStatus(s *longan.Status, retained bool) {
 	defer v.mu.Unlock()
 	now := v.cfg.Now()
 	c := v.center(s.Device, now)
-	before := c.state
+	before, cause := c.state, c.cause
 	var changed, aged bool
 	switch {
 	case slices.Contains(c.past, s.Session):
@@ -34,13 +33,14 @@ func (v *View) ApplyStatus(s *longan.Status, retained bool) {
 	case retained:
 		changed = c.applyRetained(s, now)
 	default:
+		v.link.lastWord = now
 		changed, aged = c.applyLive(s, now)
 		if changed || aged {
 			v.restoreByStatus(c, s, now)
 		}
 	}
-	if c.state != before {
-		v.cfg.Log.Info("center changed", "device", c.device, "state", c.state, "cause", c.cause)
+	if c.state != before || c.cause != cause {
+		v.moved(c, before, now)
 	}
 	switch {
 	case changed:
@@ -50,6 +50,15 @@ func (v *View) ApplyStatus(s *longan.Status, retained bool) {
 	case aged:
 		v.heard(c, ChangeHeard)
 	}
+}
+
+// ApplySaved folds in a status that the city itself had kept, before its start.
+// Unlike what a broker retained, it need not be the board's latest full one.
+func (v *View) ApplySaved(s *longan.Status) {
+	v.ApplyStatus(s, true)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.centers[s.Device].bridged = false
 }
 
 // applyWill takes a will, or the board's own goodbye, of the known session. A
@@ -62,7 +71,7 @@ func (c *center) applyWill(s *longan.Status, now time.Time) bool {
 	changed := false
 	if s.Full {
 		changed = c.absorb(s, now)
-		c.unsettled = false
+		c.unsettled, c.asOf = false, now
 	}
 	return c.become(Offline, CauseLeft, now) || changed
 }
@@ -70,25 +79,26 @@ func (c *center) applyWill(s *longan.Status, now time.Time) bool {
 // applyRetained takes what a broker had kept. It never touches the liveness of
 // a center that was heard live.
 func (c *center) applyRetained(s *longan.Status, now time.Time) bool {
-	if c.live {
-		if s.Session != c.session {
-			c.candidate = s // the birth may have been missed; a heartbeat will tell
-			return false
-		}
-		if s.N <= c.n || !s.Full {
-			return false
-		}
+	switch {
+	case c.live && s.Session != c.session:
+		c.candidate = s // the birth may have been missed; a heartbeat will tell
+		return false
+	case c.live && !s.Full:
+		return false
+	case c.live && s.N <= c.n:
+		c.bridged = true // between this and the present come only heartbeats
+		return c.applyLate(s)
+	case c.live:
 		c.n = s.N
-		c.unsettled = true
-		return c.absorb(s, now)
+		c.retained(s, now)
+		return true
 	}
 	// Not superseded: two retained ones, of a broker and of the city's own
 	// store, may come in either order.
 	c.session, c.n = s.Session, s.N
-	c.head(s, now)
+	c.head(s)
 	if s.Full {
-		c.absorb(s, now)
-		c.unsettled = true
+		c.retained(s, now)
 	}
 	if s.State == longan.Offline {
 		c.become(Unknown, CauseRetainedWill, now)
@@ -98,40 +108,118 @@ func (c *center) applyRetained(s *longan.Status, now time.Time) bool {
 	return true
 }
 
+// retained takes a full status of which the next live word of its session will
+// tell the age.
+func (c *center) retained(s *longan.Status, now time.Time) bool {
+	c.head(s)
+	c.mono = s.Mono
+	changed := c.absorb(s, now)
+	c.unsettled, c.bridged, c.missed, c.writtenAt = true, true, 0, time.Time{}
+	if s.Clock != longan.ClockFloor {
+		c.writtenAt = s.Time
+	}
+	return changed
+}
+
 // applyLive takes a heartbeat or a full status that the board sent just now.
 func (c *center) applyLive(s *longan.Status, now time.Time) (changed, aged bool) {
 	switch {
 	case s.Session != c.session:
 		c.supersede(s.Session)
 		if c.candidate != nil && c.candidate.Session == s.Session && c.candidate.Full {
-			changed = c.absorb(c.candidate, now)
-			c.unsettled = true
+			c.n = c.candidate.N
+			changed = c.retained(c.candidate, now)
 		}
 		c.candidate = nil
 	case c.live && s.N != 0 && s.N <= c.n:
-		return false, false // delivered twice or late
+		return c.applyLate(s), false // delivered twice, or late
 	}
+	if s.N > c.n+1 && !c.bridged {
+		c.missed = s.N - 1
+	}
+	c.bridged = false
+	changed = c.head(s) || changed
 	c.n, c.live, c.heard = s.N, true, now
 	c.mono, c.anchor = s.Mono, now
-	changed = c.head(s, now) || changed
 	if s.Full {
 		changed = c.absorb(s, now) || changed
-		c.unsettled = false
+		c.unsettled, c.missed = false, 0
 	} else {
 		c.settle(s, now)
 	}
+	c.vouch(now)
 	return c.become(Online, CauseLive, now) || changed, true
 }
 
-// head takes what every status carries and reports whether it shows.
-func (c *center) head(s *longan.Status, now time.Time) bool {
-	changed := c.epoch != s.Epoch || c.version != s.Version || c.clock != s.Clock
-	c.epoch, c.version, c.clock, c.boot, c.board = s.Epoch, s.Version, s.Clock, s.Boot, s.Time
-	if s.Name != "" && s.Name != c.name {
-		c.name, changed = s.Name, true
+// applyLate takes a full status that later words of its session have overtaken:
+// they were heartbeats, and left out what this one tells.
+func (c *center) applyLate(s *longan.Status) (changed bool) {
+	if !s.Full || s.Session != c.session || c.anchor.IsZero() || (c.fullSession == s.Session && s.N <= c.fullN) {
+		return false
 	}
-	if s.Backlog != nil && !maps.Equal(s.Backlog, c.backlog) {
-		c.backlog, changed = maps.Clone(s.Backlog), true
+	mono, board := c.mono, s.Time
+	changed = c.head(s)
+	c.mono, c.board = mono, time.Time{}
+	if !board.IsZero() {
+		c.board = board.Add(mono - s.Mono)
+	}
+	changed = c.absorb(s, earlier(c.anchor, c.anchor.Add(s.Mono-mono))) || changed
+	c.unsettled = false
+	if s.N >= c.missed {
+		c.missed = 0
+	}
+	c.vouch(c.anchor)
+	return changed
+}
+
+// vouch notes that the board was heard at that time, and what it told of its
+// points still stood: of every status since the last full one nothing is missing.
+func (c *center) vouch(at time.Time) {
+	if c.fullSession == c.session && c.missed == 0 && !c.unsettled {
+		c.asOf = at
+	}
+}
+
+// head takes what stands until the board says otherwise: a heartbeat leaves most
+// of it out. It reports whether it shows.
+func (c *center) head(s *longan.Status) (changed bool) {
+	for _, f := range [...]struct {
+		known *string
+		said  string
+	}{{&c.epoch, s.Epoch}, {&c.version, s.Version}, {&c.clock, s.Clock}, {&c.name, s.Name}} {
+		if f.said != "" && f.said != *f.known {
+			*f.known, changed = f.said, true
+		}
+	}
+	if s.Boot != "" {
+		c.boot = s.Boot
+	}
+	switch {
+	case !s.Time.IsZero():
+		c.board = s.Time
+	case s.Mono > c.mono && !c.board.IsZero():
+		c.board = c.board.Add(s.Mono - c.mono)
+	}
+	if s.State != longan.Online {
+		return changed // a will has no backlog to tell of
+	}
+	backlog := map[longan.Lane]uint64{}
+	for lane, n := range s.Backlog {
+		if n > 0 {
+			backlog[lane] = n
+		}
+	}
+	if !sameBacklog(backlog, c.backlog) {
+		c.backlog, changed = backlog, true
 	}
 	return changed
+}
+
+func sameBacklog(a, b map[longan.Lane]uint64) bool {
+	for _, lane := range longan.Lanes {
+		if a[lane] != b[lane] {
+			return false
+		}
+	}
+	return true
 }

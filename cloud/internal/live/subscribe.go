@@ -13,18 +13,20 @@ type ChangeKind uint8
 
 // The kinds of change.
 const (
-	ChangeHeard  ChangeKind = iota // a center spoke; only Heard moved
-	ChangeAges                     // ages of readings were renewed, nothing else
-	ChangeCenter                   // anything else about a center: fetch it
-	ChangeAlarm                    // an alarm was raised or restored
-	ChangeResync                   // changes were dropped: fetch a Snapshot
+	ChangeHeard    ChangeKind = iota // a center spoke; only Heard moved
+	ChangeAges                       // ages of readings were renewed, nothing else
+	ChangeCenter                     // anything else about a center: fetch it
+	ChangeAlarm                      // an alarm was raised or restored
+	ChangeIncident                   // an incident began, changed or ended
+	ChangeResync                     // changes were dropped: fetch a Snapshot
 )
 
 // Change is one notification. Several of one center coalesce into one.
 type Change struct {
-	Kind   ChangeKind
-	Device longan.DeviceID // of ChangeHeard, ChangeAges, ChangeCenter
-	Alarm  Alarm           // of ChangeAlarm
+	Kind     ChangeKind
+	Device   longan.DeviceID // of ChangeHeard, ChangeAges, ChangeCenter
+	Alarm    Alarm           // of ChangeAlarm
+	Incident *Incident       // of ChangeIncident, as it is now
 }
 
 // DefaultQueue bounds the changes that wait for one subscriber.
@@ -41,17 +43,19 @@ type Subscription struct {
 
 	// The view's mutex guards these, so that Take sees all of a call that
 	// folds something into the view, or nothing of it.
-	marks  map[longan.DeviceID]ChangeKind
-	alarms []Alarm
-	resync bool
-	rev    uint64
+	marks     map[longan.DeviceID]ChangeKind
+	alarms    []Alarm
+	incidents bool // some changed after told
+	told      uint64
+	resync    bool
+	rev       uint64
 }
 
 // Subscribe returns the changes from now on, until ctx ends or Close is called.
 func (v *View) Subscribe(ctx context.Context) *Subscription {
 	s := &Subscription{view: v, ready: make(chan struct{}, 1), limit: DefaultQueue, marks: map[longan.DeviceID]ChangeKind{}}
 	v.mu.Lock()
-	s.rev = v.rev
+	s.rev, s.told = v.rev, v.rev
 	v.subs[s] = struct{}{}
 	v.mu.Unlock()
 	remove := func() {
@@ -73,8 +77,8 @@ func (s *Subscription) Close() { s.stop() }
 // Ready delivers a value when there is something to Take.
 func (s *Subscription) Ready() <-chan struct{} { return s.ready }
 
-// Take returns what changed since the last Take, alarms first and in order,
-// and the revision of the view up to which that is everything. It does not
+// Take returns what changed since the last Take, alarms first and in order, then
+// incidents, and the revision of the view up to which that is everything. It does not
 // wait.
 func (s *Subscription) Take() (changes []Change, rev uint64) {
 	s.view.mu.Lock()
@@ -85,12 +89,17 @@ func (s *Subscription) Take() (changes []Change, rev uint64) {
 	for i := range s.alarms {
 		changes = append(changes, Change{Kind: ChangeAlarm, Device: s.alarms[i].Device, Alarm: s.alarms[i]})
 	}
+	if s.incidents {
+		for _, in := range s.view.exportIncidents(s.told) {
+			changes = append(changes, Change{Kind: ChangeIncident, Incident: &in})
+		}
+	}
 	centers := len(changes)
 	for d, kind := range s.marks {
 		changes = append(changes, Change{Kind: kind, Device: d})
 	}
 	slices.SortFunc(changes[centers:], func(a, b Change) int { return cmp.Compare(a.Device, b.Device) })
-	s.alarms, s.resync = nil, false
+	s.alarms, s.incidents, s.resync, s.told = nil, false, false, s.view.rev
 	clear(s.marks)
 	return changes, s.rev
 }
@@ -103,16 +112,19 @@ func (s *Subscription) alarm(a Alarm, rev uint64) {
 	s.put(rev, func() { s.alarms = append(s.alarms, a) })
 }
 
+func (s *Subscription) incident(rev uint64) {
+	s.put(rev, func() { s.incidents = true })
+}
+
 // put adds to the queue, or drops all of it when it is full. The view's mutex is
-// held. After a resync
-// nothing is queued until the client has taken it: the snapshot tells it all.
+// held. After a resync nothing is queued until the client has taken it: the snapshot tells it all.
 func (s *Subscription) put(rev uint64, add func()) {
 	s.rev = rev
 	if !s.resync {
 		add()
 		if len(s.marks)+len(s.alarms) > s.limit {
 			clear(s.marks)
-			s.alarms, s.resync = nil, true
+			s.alarms, s.incidents, s.resync = nil, false, true
 		}
 	}
 	select {
@@ -123,9 +135,10 @@ func (s *Subscription) put(rev uint64, add func()) {
 
 // Delta is what changed since a revision.
 type Delta struct {
-	Rev     uint64
-	Centers []Center // as they are now
-	Alarms  []Alarm  // the events, in order
+	Rev       uint64
+	Centers   []Center   // as they are now
+	Alarms    []Alarm    // the events, in order
+	Incidents []Incident // as they are now
 }
 
 // Since returns what changed after rev of the named instance. It reports false
@@ -135,10 +148,10 @@ func (v *View) Since(instance string, rev uint64) (Delta, bool) {
 	defer v.mu.Unlock()
 	now := v.cfg.Now()
 	v.age(now)
-	if instance != v.cfg.Instance || rev > v.rev || rev < v.alarms.lost {
+	if instance != v.cfg.Instance || rev > v.rev || rev < max(v.alarms.lost, v.incidents.gone) {
 		return Delta{}, false
 	}
-	d := Delta{Rev: v.rev}
+	d := Delta{Rev: v.rev, Incidents: v.exportIncidents(rev)}
 	for _, c := range v.centers {
 		if c.rev > rev {
 			d.Centers = append(d.Centers, v.export(c, now))

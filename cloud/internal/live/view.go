@@ -17,8 +17,8 @@ const (
 	DefaultStaleAfter   = 15 * time.Second
 	DefaultOfflineAfter = 20 * time.Second
 	// DefaultSilentAfter is more than two of the full statuses that a board sends
-	// every minute.
-	DefaultSilentAfter = 3 * time.Minute
+	// every five minutes.
+	DefaultSilentAfter = 11 * time.Minute
 	// DefaultTick is how often Run looks for centers that have aged.
 	DefaultTick = 500 * time.Millisecond
 )
@@ -45,11 +45,13 @@ type Config struct {
 type View struct {
 	cfg Config
 
-	mu      sync.Mutex
-	rev     uint64 // counts material changes
-	centers map[longan.DeviceID]*center
-	alarms  alarmBook
-	subs    map[*Subscription]struct{}
+	mu        sync.Mutex
+	rev       uint64 // counts material changes
+	centers   map[longan.DeviceID]*center
+	alarms    alarmBook
+	incidents incidentBook
+	link      link
+	subs      map[*Subscription]struct{}
 }
 
 // New returns an empty View. Its Run must run for centers to age while nobody
@@ -76,13 +78,20 @@ func New(cfg Config) *View {
 func (v *View) Run(ctx context.Context) error {
 	tick := time.NewTicker(v.cfg.Tick)
 	defer tick.Stop()
+	defer func() {
+		v.mu.Lock()
+		v.link.watched = time.Time{}
+		v.mu.Unlock()
+	}()
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-tick.C:
 			v.mu.Lock()
-			v.age(v.cfg.Now())
+			now := v.cfg.Now()
+			v.age(now)
+			v.link.watched = now
 			v.mu.Unlock()
 		}
 	}
@@ -90,15 +99,24 @@ func (v *View) Run(ctx context.Context) error {
 
 // age moves every center whose time has come. v.mu is held.
 func (v *View) age(now time.Time) {
+	p := v.patience(now)
 	for _, c := range v.centers {
-		moved := c.age(now, v.cfg.StaleAfter, v.cfg.OfflineAfter)
+		before := c.state
+		moved := c.age(now, p)
 		if moved {
-			v.cfg.Log.Info("center changed", "device", c.device, "state", c.state, "cause", c.cause)
+			v.moved(c, before, now)
 		}
 		if silent := c.silence(now, v.cfg.SilentAfter); moved || silent {
 			v.changed(c)
 		}
 	}
+	v.judge(now)
+}
+
+// moved follows up on a center whose state or cause changed. v.mu is held.
+func (v *View) moved(c *center, before State, now time.Time) {
+	v.cfg.Log.Info("center changed", "device", c.device, "state", c.state, "cause", c.cause)
+	v.incidents.note(c, before, now)
 }
 
 // center returns the record of a device, made when it is new. v.mu is held.

@@ -37,17 +37,12 @@ func funcs(l lang) template.FuncMap {
 		},
 		"detail":   func(p live.Point) string { return detailText(l, p) },
 		"why":      func(c live.Center) string { return t("cause." + string(c.Cause)) },
-		"worst":    worstAge,
 		"inc":      func(n uint64) uint64 { return n + 1 },
 		"floor":    func(clock string) bool { return clock == longan.ClockFloor },
 		"complete": func(c live.Center) string { return completeText(l, c) },
-		"oldest": func(c live.Center) any {
-			if at := oldestReading(c); !at.IsZero() {
-				return at
-			}
-			return nil
-		},
-		"fault": func(err string) string { return faultText(l, err) },
+		"behind":   behind,
+		"incident": func(in live.Incident) string { return incidentText(l, in) },
+		"fault":    func(err string) string { return faultText(l, err) },
 		"reason": func(r string) string {
 			if _, ok := texts["reason."+r]; ok {
 				return t("reason." + r)
@@ -150,19 +145,14 @@ func severity(cause string) int {
 	return 2 // intrusion, and whatever this program does not know
 }
 
-// worstAge is the oldest good reading of a center, -1 when a point was never
-// read.
-func worstAge(c live.Center) int64 {
-	worst := int64(-1)
-	for i, p := range c.Points {
-		if p.Age < 0 {
-			return -1
-		}
-		if i == 0 || p.Age > worst {
-			worst = p.Age
-		}
-	}
-	return worst
+// behindAfter is how long ago a board that is online may have vouched for its
+// points, in ms: heartbeats come every 10 s.
+const behindAfter = 30_000
+
+// behind reports whether a board speaks, but something it said of its points may
+// be missing at the city.
+func behind(c live.Center) bool {
+	return c.State == live.Online && len(c.Points) > 0 && (c.AsOfAge < 0 || c.AsOfAge > behindAfter)
 }
 
 // reasonAwaited is the store's word for a hole that is still expected to fill.
@@ -195,12 +185,13 @@ func wellOff(c live.Center) bool {
 
 // place says where an alarm is. Township names repeat within the city, so the
 // county always stands before them.
-func place(a live.Alarm) string {
-	parts := []string{a.County, a.Township, a.Center}
-	if strings.Contains(a.Center, a.Township) {
-		parts[1] = ""
+func place(a live.Alarm) string { return placeName(a.County, a.Township, a.Center) }
+
+func placeName(county, township, center string) string {
+	if strings.Contains(center, township) {
+		township = ""
 	}
-	return strings.Join(strings.Fields(strings.Join(parts, " ")), " ")
+	return strings.Join(strings.Fields(county+" "+township+" "+center), " ")
 }
 
 // completeText lists the lanes of the board's epoch of which the city has every
@@ -213,21 +204,6 @@ func completeText(l lang, c live.Center) string {
 		}
 	}
 	return strings.Join(parts, text(l, "comma"))
-}
-
-// oldestReading is since when a center's points may have changed, zero when
-// nobody knows.
-func oldestReading(c live.Center) time.Time {
-	var oldest time.Time
-	for _, p := range c.Points {
-		if p.AsOf.IsZero() {
-			return time.Time{}
-		}
-		if oldest.IsZero() || p.AsOf.Before(oldest) {
-			oldest = p.AsOf
-		}
-	}
-	return oldest
 }
 
 // faultText says the errors that every driver knows in the reader's language.

@@ -25,17 +25,21 @@ const (
 
 // The events of a stream:
 //
-//	resync  everything: a Snapshot, or {} for a page, which fetches itself
-//	center  a Center as it is now; for a page its device, rev and html
-//	alarm   an Alarm, raised or restored
-//	alarms  for a page only: the html of its lists of alarms
-//	beat    the city's time, the revision, and who was heard since the last beat
+//	resync     everything: a Snapshot, or {} for a page, which fetches itself
+//	center     a Center as it is now; for a page its device, rev and html
+//	alarm      an Alarm, raised or restored
+//	alarms     for a page only: the html of its lists of alarms
+//	incident   an Incident as it is now
+//	incidents  for a page only: the html of its lines on incidents
+//	beat       the city's time, the revision, and who was heard since the last beat
 const (
-	eventResync = "resync"
-	eventCenter = "center"
-	eventAlarm  = "alarm"
-	eventAlarms = "alarms"
-	eventBeat   = "beat"
+	eventResync    = "resync"
+	eventCenter    = "center"
+	eventAlarm     = "alarm"
+	eventAlarms    = "alarms"
+	eventIncident  = "incident"
+	eventIncidents = "incidents"
+	eventBeat      = "beat"
 )
 
 // centerHTML is a center for a page.
@@ -52,12 +56,20 @@ type alarmsHTML struct {
 	Recent string `json:"recent"`
 }
 
+// incidentsHTML is the lines on incidents for a page.
+type incidentsHTML struct {
+	Rev  uint64 `json:"rev"`
+	HTML string `json:"html"`
+}
+
 // beat is the heartbeat of a stream.
 type beat struct {
 	Time  time.Time                 `json:"time"`
 	ID    string                    `json:"id"`
 	Build string                    `json:"build"`
 	Heard map[longan.DeviceID]int64 `json:"heard"` // ms ago
+	// Behind are those of them whose points are as of some time before.
+	Behind []longan.DeviceID `json:"behind,omitempty"`
 }
 
 // eventID names a revision, for Last-Event-ID.
@@ -194,8 +206,18 @@ func (c *client) resume(d live.Delta) error {
 			return err
 		}
 	}
+	for i := range d.Incidents {
+		if err := c.event(eventIncident, &d.Incidents[i]); err != nil {
+			return err
+		}
+	}
 	for i := range d.Centers {
 		if err := c.center(&d.Centers[i]); err != nil {
+			return err
+		}
+	}
+	if c.page && len(d.Incidents) > 0 {
+		if err := c.incidents(); err != nil {
 			return err
 		}
 	}
@@ -221,6 +243,7 @@ func (c *client) resync() error {
 // send writes changes; what is only about ages waits for the next beat. It
 // reports whether the page's lists of alarms are due.
 func (c *client) send(changes []live.Change, rev uint64) (lists bool, err error) {
+	incidents := false
 	for i := range changes {
 		ch := &changes[i]
 		switch ch.Kind {
@@ -232,6 +255,9 @@ func (c *client) send(changes []live.Change, rev uint64) (lists bool, err error)
 		case live.ChangeAlarm:
 			lists = c.page
 			err = c.event(eventAlarm, &ch.Alarm)
+		case live.ChangeIncident:
+			incidents = c.page
+			err = c.event(eventIncident, ch.Incident)
 		case live.ChangeCenter:
 			if center, ok := c.s.cfg.View.Center(ch.Device); ok {
 				err = c.center(&center)
@@ -246,6 +272,11 @@ func (c *client) send(changes []live.Change, rev uint64) (lists bool, err error)
 		}
 	}
 	c.rev = max(c.rev, rev)
+	if incidents {
+		if err := c.incidents(); err != nil {
+			return false, err
+		}
+	}
 	if lists && time.Since(c.alarmsAt) >= alarmsEvery {
 		return false, c.alarms()
 	}
@@ -280,6 +311,15 @@ func (c *client) alarms() error {
 	return c.event(eventAlarms, alarmsHTML{snap.Rev, open, recent})
 }
 
+func (c *client) incidents() error {
+	v := incidentsOf(c.s.cfg.View.Snapshot())
+	html, err := c.s.render(c.html, "incidents.html", v)
+	if err != nil {
+		return err
+	}
+	return c.event(eventIncidents, incidentsHTML{v.Rev, html})
+}
+
 func (c *client) beat() error {
 	for d := range c.aged {
 		if v, ok := c.s.cfg.View.Center(d); ok {
@@ -292,6 +332,9 @@ func (c *client) beat() error {
 	for d := range c.heard {
 		if v, ok := c.s.cfg.View.Center(d); ok {
 			b.Heard[d] = v.HeardAge
+			if !v.AsOf.Equal(v.Heard) {
+				b.Behind = append(b.Behind, d)
+			}
 		}
 	}
 	clear(c.aged)

@@ -90,6 +90,17 @@ function putAlarms(m) {
   countAlarms();
 }
 
+function putIncidents(m) {
+  const old = $("incidents");
+  if (!old || m.rev < revOf(old)) return;
+  const fresh = parse(m.html);
+  old.querySelectorAll("details").forEach((d, i) => {
+    const same = fresh.querySelectorAll("details")[i];
+    if (same) same.open = d.open;
+  });
+  old.replaceWith(fresh);
+}
+
 function countAlarms() {
   const n = Number($("open").dataset.total);
   const box = $("n-alarms");
@@ -123,10 +134,13 @@ function putBeat(m) {
   cityTime = Date.parse(m.time);
   cityAt = now;
   for (const [device, age] of Object.entries(m.heard)) {
-    const el = $(`c-${device}`)?.querySelector(".heard");
-    if (!el) continue;
-    el.dataset.age = age;
-    born.set(el, now);
+    // What the board says is that nothing changed: its points are as of now, unless
+    // a word of it is missing.
+    const ages = m.behind?.includes(device) ? ".heard" : ".heard, .asof";
+    for (const el of $(`c-${device}`)?.querySelectorAll(ages) ?? []) {
+      el.dataset.age = age;
+      born.set(el, now);
+    }
   }
 }
 
@@ -191,7 +205,9 @@ function connect() {
   on("beat", putBeat);
   on("center", putCenter);
   on("alarms", putAlarms);
+  on("incidents", putIncidents);
   on("alarm", () => {});
+  on("incident", () => {});
   on("resync", refetch);
   // The browser's own reconnecting gives up on some errors; ours never does.
   source.onerror = () => {

@@ -1,0 +1,410 @@
+package live
+
+import (
+	"io"
+	"log/slog"
+	"runtime"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/longan-edge/longan"
+)
+
+// fleet is 199 boards that speak every 10 s, each at its own second, to a view
+// in a synctest bubble.
+type fleet struct {
+	t      *testing.T
+	view   *View
+	ids    []longan.DeviceID
+	n      []uint64
+	away   map[longan.DeviceID]bool // these say nothing
+	back   map[longan.DeviceID]int  // the second since when they do
+	noLink bool                     // nothing comes through
+	start  time.Time
+	second int
+	lines  int // incidents ever shown, checked at every second
+}
+
+func inFleet(t *testing.T, f func(f *fleet)) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	synctest.Test(t, func(t *testing.T) {
+		x := &fleet{t: t, away: map[longan.DeviceID]bool{}, back: map[longan.DeviceID]int{}, start: time.Now()}
+		for _, place := range longan.Townships() {
+			x.ids = append(x.ids, longan.DeviceID(place.Code+"-01"))
+		}
+		x.n = make([]uint64, len(x.ids))
+		x.restart()
+		f(x)
+	})
+}
+
+// restart puts a city in the place of the last one; the boards stay.
+func (f *fleet) restart() {
+	f.view = New(Config{Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	go func() { _ = f.view.Run(f.t.Context()) }()
+	synctest.Wait()
+}
+
+func (f *fleet) birth() {
+	for i := range f.ids {
+		f.say(i, true, false)
+	}
+}
+
+func (f *fleet) say(i int, all, retained bool) {
+	f.n[i]++
+	s := full("a", f.n[i], time.Since(f.start), longan.Normal, 0)
+	s.Device = f.ids[i]
+	if !all {
+		s = s.Heartbeat()
+	}
+	f.view.ApplyStatus(s, retained)
+}
+
+// run lets seconds pass, in which those that are not away say what they do, and
+// returns what the view looks like then. It fails the test when a center is
+// offline whose board has been there for long enough to speak.
+func (f *fleet) run(seconds int) Snapshot {
+	f.t.Helper()
+	for range seconds {
+		time.Sleep(time.Second)
+		f.second++
+		for i, id := range f.ids {
+			if i%10 == f.second%10 && !f.noLink && !f.away[id] {
+				f.say(i, false, false)
+			}
+		}
+		f.check()
+	}
+	return f.view.Snapshot()
+}
+
+func (f *fleet) check() {
+	f.t.Helper()
+	f.view.mu.Lock()
+	defer f.view.mu.Unlock()
+	f.view.age(f.view.cfg.Now())
+	for id, c := range f.view.centers {
+		if c.state == Offline && !f.away[id] && f.second-f.back[id] > 10 {
+			f.t.Fatalf("second %d: %s is offline (%s), its board lives", f.second, id, c.cause)
+		}
+	}
+	f.lines = max(f.lines, len(f.view.incidents.all))
+}
+
+// county returns the first n centers of a county; -1 is all.
+func (f *fleet) county(code string, n int) (out []longan.DeviceID) {
+	for _, id := range f.ids {
+		if id.County() == code && len(out) != n {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+func (f *fleet) leave(ids []longan.DeviceID, away bool) {
+	for _, id := range ids {
+		f.away[id] = away
+		if !away {
+			f.back[id] = f.second
+		}
+	}
+}
+
+func (f *fleet) only(s Snapshot, what string) Incident {
+	f.t.Helper()
+	if len(s.Incidents) != 1 {
+		f.t.Fatalf("%s: got %d incidents %+v, want one", what, len(s.Incidents), s.Incidents)
+	}
+	return s.Incidents[0]
+}
+
+func TestCityLinkIsOneIncident(t *testing.T) {
+	inFleet(t, func(f *fleet) {
+		f.view.ApplyBroker(true)
+		f.birth()
+		dead := f.county("621221", 2)
+		f.leave(dead, true)
+		f.run(60)
+
+		f.noLink = true
+		lost := time.Now()
+		f.view.ApplyBroker(false)
+		if s := f.run(2); s.Counts[Online] != 197 || len(s.Incidents) != 0 {
+			t.Errorf("2 s without a link: %v and %d incidents, want 197 online and none", s.Counts, len(s.Incidents))
+		}
+		s := f.run(2)
+		in := f.only(s, "4 s without a link")
+		if s.Counts[Stale] != 197 || s.Counts[Offline] != 2 || in.Kind != CityLink || in.Count != 197 || !in.Since.Equal(lost) || in.Back != 0 {
+			t.Errorf("4 s without a link: %v, %+v; want 197 stale in one incident since %v", s.Counts, in, lost)
+		}
+		s = f.run(20)
+		if s.Counts[Unknown] != 197 || s.Counts[Offline] != 2 {
+			t.Errorf("24 s without a link: %v, want 197 unknown", s.Counts)
+		}
+		for _, c := range s.Centers {
+			if c.State == Unknown && c.Cause != CauseCityLink {
+				t.Fatalf("%s: unknown, cause %s; want %s", c.Device, c.Cause, CauseCityLink)
+			}
+		}
+		f.run(120)
+
+		f.view.ApplyBroker(true)
+		f.noLink = false
+		if s := f.run(5); f.only(s, "the link is back").LinkBack.IsZero() {
+			t.Error("the incident does not say that the link is back")
+		}
+		s = f.run(6)
+		if in := f.only(s, "all are back"); s.Counts[Online] != 197 || in.Ended.IsZero() || 5*in.Back < 4*197 {
+			t.Errorf("11 s after: %v, %+v; want 197 online, ended when most were", s.Counts, in)
+		}
+		f.run(120)
+		if f.lines != 1 {
+			t.Errorf("incidents ever: %d, want 1", f.lines)
+		}
+	})
+}
+
+// TestShortBreaksOfTheLinkShowNothing: a reconnect is no news.
+func TestShortBreaksOfTheLinkShowNothing(t *testing.T) {
+	inFleet(t, func(f *fleet) {
+		f.view.ApplyBroker(true)
+		f.birth()
+		for range 20 {
+			f.run(10)
+			f.view.ApplyBroker(false)
+			f.noLink = true
+			f.run(1)
+			f.view.ApplyBroker(true)
+			f.noLink = false
+		}
+		if s := f.run(10); s.Counts[Online] != 199 || f.lines != 0 {
+			t.Errorf("after breaks of a second: %v, %d incidents; want 199 online, none", s.Counts, f.lines)
+		}
+	})
+}
+
+// TestLinkThatComesAndGoes is one incident, whatever it does.
+func TestLinkThatComesAndGoes(t *testing.T) {
+	inFleet(t, func(f *fleet) {
+		f.view.ApplyBroker(true)
+		f.birth()
+		f.run(30)
+		for range 10 {
+			f.view.ApplyBroker(false)
+			f.noLink = true
+			f.run(25)
+			f.view.ApplyBroker(true)
+			f.noLink = false
+			f.run(5)
+		}
+		if in := f.only(f.run(20), "at last"); in.Ended.IsZero() || f.lines != 1 {
+			t.Errorf("got %+v, %d incidents ever; want one that is over", in, f.lines)
+		}
+	})
+}
+
+// TestDeadLinkNoticedLate: the city notices that its half-open link is dead only
+// after centers have been silent for too long.
+func TestDeadLinkNoticedLate(t *testing.T) {
+	inFleet(t, func(f *fleet) {
+		f.view.ApplyBroker(true)
+		f.birth()
+		f.run(30)
+		f.noLink = true
+		f.leave(f.ids, true) // so that run does not complain of what is taken back later
+		if s := f.run(25); s.Counts[Offline] == 0 {
+			t.Fatalf("a link that looks well: %v, want some offline", s.Counts)
+		}
+		f.view.ApplyBroker(false)
+		f.leave(f.ids, false)
+		f.away[f.ids[0]] = true
+		f.run(3)
+		s := f.run(10)
+		if in := f.only(s, "noticed"); in.Kind != CityLink || in.Count != 199 || s.Counts[Unknown] != 199 {
+			t.Errorf("got %v, %+v; want 199 unknown in one incident of the city's link", s.Counts, in)
+		}
+		f.view.ApplyBroker(true)
+		f.noLink = false
+		s = f.run(85)
+		if s.Counts[Online] != 198 || s.Counts[Unknown] != 1 {
+			t.Errorf("back: %v, want 198 online, one still unknown", s.Counts)
+		}
+		if s = f.run(10); s.Counts[Offline] != 1 || f.only(s, "over").Ended.IsZero() {
+			t.Errorf("95 s after: %v, want the dead board offline", s.Counts)
+		}
+	})
+}
+
+func TestManyLost(t *testing.T) {
+	wide := func(f *fleet) (out []longan.DeviceID) {
+		for i, id := range f.ids {
+			if i%4 == 0 {
+				out = append(out, id)
+			}
+		}
+		return out
+	}
+	tests := []struct {
+		name     string
+		lost     func(f *fleet) []longan.DeviceID
+		counties int // 0: no incident
+	}{
+		{"four of a county of twelve", func(f *fleet) []longan.DeviceID { return f.county("621228", 4) }, 0},
+		{"five of a county of twelve", func(f *fleet) []longan.DeviceID { return f.county("621228", 5) }, 0},
+		{"half of a county", func(f *fleet) []longan.DeviceID { return f.county("621228", 6) }, 1},
+		{"a whole county", func(f *fleet) []longan.DeviceID { return f.county("621228", -1) }, 1},
+		{"two counties", func(f *fleet) []longan.DeviceID { return append(f.county("621228", 9), f.county("621227", 10)...) }, 2},
+		{"a fifth of the city", wide, 9},
+		{"one in ten of the city", func(f *fleet) []longan.DeviceID { return wide(f)[:19] }, 0},
+		{"all", func(f *fleet) []longan.DeviceID { return f.ids }, 9},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			inFleet(t, func(f *fleet) {
+				f.view.ApplyBroker(true)
+				f.birth()
+				f.run(30)
+				lost := tt.lost(f)
+				f.leave(lost, true)
+				s := f.run(40)
+				if s.Counts[Offline] != len(lost) {
+					t.Errorf("offline: got %v, want %d", s.Counts, len(lost))
+				}
+				if tt.counties == 0 {
+					if len(s.Incidents) > 0 {
+						t.Errorf("got %+v, want no incident", s.Incidents)
+					}
+					return
+				}
+				in := f.only(s, "40 s after")
+				want := slices.Sorted(slices.Values(lost))
+				if in.Kind != ManyLost || in.Count != len(lost) || len(in.Counties) != tt.counties || !slices.Equal(in.Centers, want) || !in.Ended.IsZero() {
+					t.Errorf("got %+v, want %d centers of %d counties", in, len(lost), tt.counties)
+				}
+				f.run(90)
+				f.leave(lost[:len(lost)*9/10+1], false)
+				in = f.only(f.run(12), "most are back")
+				if in.Ended.IsZero() || f.lines != 1 {
+					t.Errorf("most are back: got %+v, %d incidents ever; want the one to be over", in, f.lines)
+				}
+			})
+		})
+	}
+}
+
+// TestWillsOfACounty: a broker that loses all boards of a county at once says so
+// at once.
+func TestWillsOfACounty(t *testing.T) {
+	inFleet(t, func(f *fleet) {
+		f.birth()
+		lost := f.county("621228", -1)
+		f.leave(lost, true)
+		sub := f.view.Subscribe(f.t.Context())
+		for _, id := range lost {
+			s := will("a")
+			s.Device = id
+			f.view.ApplyStatus(s, false)
+		}
+		if in := f.only(f.run(1), "a second after"); in.Count != 12 || in.Counties[0] != (IncidentCounty{"621228", "两当县", 12, 12}) {
+			t.Errorf("got %+v", in)
+		}
+		changes, _ := sub.Take()
+		if !slices.ContainsFunc(changes, func(c Change) bool { return c.Kind == ChangeIncident && c.Incident.Count == 12 }) {
+			t.Errorf("the incident was not told: %+v", changes)
+		}
+	})
+}
+
+// TestCentersThatGoOneByOne are no incident, and neither is one that comes and
+// goes.
+func TestCentersThatGoOneByOne(t *testing.T) {
+	inFleet(t, func(f *fleet) {
+		f.birth()
+		for i := range 30 {
+			f.away[f.ids[3*i]] = true
+			f.run(8)
+		}
+		for i := range 10 {
+			f.leave(f.ids[:1], i%2 == 0)
+			f.run(25)
+		}
+		if f.lines != 0 {
+			t.Errorf("incidents: %d, want none", f.lines)
+		}
+	})
+}
+
+// TestRestartOfTheCityIsNoIncident: what it can't know yet is not lost.
+func TestRestartOfTheCityIsNoIncident(t *testing.T) {
+	inFleet(t, func(f *fleet) {
+		f.view.ApplyBroker(true)
+		f.birth()
+		f.run(20)
+		gone := f.county("621202", -1)
+		for range 3 {
+			f.restart()
+			for i, id := range f.ids {
+				if !f.away[id] {
+					f.say(i, true, true)
+					continue
+				}
+				s := will("a")
+				s.Device = id
+				f.view.ApplyStatus(s, true)
+			}
+			f.view.ApplyBroker(true)
+			s := f.run(1)
+			if s.Counts[Unknown] == 0 {
+				t.Errorf("a second after the start: %v, want unknown ones", s.Counts)
+			}
+			if s = f.run(30); s.Counts[Online] != 199-len(f.away) || s.Counts[Offline] != len(f.away) || len(s.Incidents) != 0 {
+				t.Errorf("31 s after the start: %v, %+v; want all that live online, no incident", s.Counts, s.Incidents)
+			}
+			f.leave(gone[:4], true)
+			f.run(40)
+			gone = gone[4:]
+		}
+	})
+}
+
+// TestCityWithoutABroker says so from its start.
+func TestCityWithoutABroker(t *testing.T) {
+	inFleet(t, func(f *fleet) {
+		f.view.ApplyBroker(false)
+		f.noLink = true
+		if in := f.only(f.run(5), "never connected"); in.Kind != CityLink || in.Count != 0 || !in.Ended.IsZero() {
+			t.Errorf("got %+v, want an incident without centers", in)
+		}
+		f.view.ApplyBroker(true)
+		f.noLink = false
+		f.birth()
+		if in := f.only(f.run(15), "connected"); in.Ended.IsZero() {
+			t.Errorf("got %+v, want it to be over", in)
+		}
+	})
+}
+
+// TestCityThatStoodStill: a machine that was stopped for a minute has heard
+// nobody, which says nothing of the boards.
+func TestCityThatStoodStill(t *testing.T) {
+	inFleet(t, func(f *fleet) {
+		f.birth()
+		f.run(20)
+		var stopped atomic.Int64
+		f.view.mu.Lock()
+		f.view.cfg.Now = func() time.Time { return time.Now().Add(time.Duration(stopped.Load())) }
+		f.view.mu.Unlock()
+		stopped.Store(int64(time.Minute))
+		if s := f.run(9); s.Counts[Offline] != 0 {
+			t.Errorf("after it stood still: %v, want none offline", s.Counts)
+		}
+		f.away[f.ids[0]] = true
+		if s := f.run(30); s.Counts[Online] != 198 || s.Counts[Offline] != 1 || f.lines != 0 {
+			t.Errorf("30 s later: %v, %d incidents; want the one dead board offline, none", s.Counts, f.lines)
+		}
+	})
+}
