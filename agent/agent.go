@@ -107,8 +107,9 @@ func Run(ctx context.Context, cfg Config) (err error) {
 // supervise builds the supervisor of every peripheral.
 func supervise(cfg Config, c *center) ([]*drivers.Supervisor, error) {
 	var all []*drivers.Supervisor
+	table := newTable(cfg.Ports)
 	for _, p := range cfg.Site.Peripherals {
-		driver, err := newDriver(cfg.Ports, p)
+		driver, err := table.driver(p)
 		if err != nil {
 			return nil, fmt.Errorf("peripheral %s: %w", p.Name, err)
 		}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/longan-edge/longan"
@@ -15,13 +14,29 @@ import (
 	firmwareconfig "github.com/longan-edge/longan/firmware-config"
 )
 
-// newDriver is the table of drivers: it makes the one that the site file names.
-func newDriver(ports drivers.Ports, p firmwareconfig.Peripheral) (drivers.Driver, error) {
+// table makes the drivers that the site file names.
+type table struct {
+	ports drivers.Ports
+	lines map[string]*modbus.Line // by port, for slaves that share one
+}
+
+func newTable(ports drivers.Ports) *table {
+	return &table{ports: ports, lines: map[string]*modbus.Line{}}
+}
+
+// driver returns the driver of a peripheral.
+func (t *table) driver(p firmwareconfig.Peripheral) (drivers.Driver, error) {
+	ports := t.ports
 	switch p.Driver {
 	case "contact":
 		return newContact(ports, p)
 	case "modbus":
-		return newModbus(ports, p)
+		line := t.lines[p.Port]
+		if line == nil {
+			line = modbus.NewLine(ports, p.Port, serialMode(p))
+			t.lines[p.Port] = line
+		}
+		return newModbus(line, p)
 	case "escpos":
 		return newEscpos(ports, p)
 	}
@@ -42,30 +57,57 @@ func newContact(ports drivers.Ports, p firmwareconfig.Peripheral) (drivers.Drive
 	return contact.New(ports, inputs, contact.Options{Poll: p.Poll}), nil
 }
 
-func newModbus(ports drivers.Ports, p firmwareconfig.Peripheral) (drivers.Driver, error) {
-	cfg := modbus.Config{Mode: serialMode(p), Address: p.Address, Poll: p.Poll}
+func newModbus(line *modbus.Line, p firmwareconfig.Peripheral) (drivers.Driver, error) {
+	cfg := modbus.Config{Mode: serialMode(p), Address: p.Address, Poll: p.Poll, Timeout: p.Timeout}
 	for _, pt := range alarmsFirst(p.Points) {
-		in := modbus.Input{Point: pt.Name, NormallyClosed: pt.NormallyClosed}
-		var err error
-		if n, ok := strings.CutPrefix(pt.Signal, "do"); ok {
-			in.Number, err = strconv.Atoi(n)
-			cfg.Coils = append(cfg.Coils, in)
-		} else {
-			in.Number, err = strconv.Atoi(strings.TrimPrefix(pt.Signal, "di"))
-			cfg.Inputs = append(cfg.Inputs, in)
-		}
+		bank, n, err := modbusSignal(pt.Signal)
 		if err != nil {
-			return nil, fmt.Errorf("signal %q: want di1, di2 … or do1, do2 …", pt.Signal)
+			return nil, err
+		}
+		in := modbus.Input{Point: pt.Name, Number: n, NormallyClosed: pt.NormallyClosed}
+		switch bank {
+		case "di":
+			cfg.Inputs = append(cfg.Inputs, in)
+		case "do":
+			cfg.Coils = append(cfg.Coils, in)
+		case "ir":
+			cfg.Registers = append(cfg.Registers, modbusRegister(pt, n))
+		case "hr":
+			cfg.Holding = append(cfg.Holding, modbusRegister(pt, n))
 		}
 	}
 	for _, o := range p.Outputs {
-		n, err := strconv.Atoi(strings.TrimPrefix(o.Signal, "do"))
+		_, n, err := modbusSignal(o.Signal)
 		if err != nil {
-			return nil, fmt.Errorf("output signal %q: want do1, do2 …", o.Signal)
+			return nil, err
 		}
-		cfg.Outputs = append(cfg.Outputs, modbus.Output{Name: o.Name, Number: n})
+		out := modbus.Output{Name: o.Name, Number: n}
+		if set := o.Set; set != nil {
+			out.Register, out.Multiple, out.On, out.Off = true, set.Multiple, set.On, set.Off
+		}
+		cfg.Outputs = append(cfg.Outputs, out)
 	}
-	return modbus.New(ports, p.Port, cfg), nil
+	return modbus.NewOn(line, cfg), nil
+}
+
+func modbusRegister(pt firmwareconfig.Point, number int) modbus.Register {
+	r := modbus.Register{Point: pt.Name, Number: number}
+	if g := pt.Register; g != nil {
+		r.Signed, r.Scale, r.Unit, r.Above, r.Below, r.Hysteresis = g.Signed, g.Scale, g.Unit, g.Above, g.Below, g.Hysteresis
+	}
+	return r
+}
+
+// modbusSignal divides a signal into what it is of and its number, from 1.
+func modbusSignal(signal string) (bank string, number int, err error) {
+	if len(signal) > 2 {
+		bank = signal[:2]
+		number, err = strconv.Atoi(signal[2:])
+	}
+	if !slices.Contains([]string{"di", "do", "ir", "hr"}, bank) || err != nil {
+		return "", 0, fmt.Errorf("signal %q: want di, do, ir or hr and a number, like di1", signal)
+	}
+	return bank, number, nil
 }
 
 // alarmsFirst returns the points in the order in which one poll should emit

@@ -20,10 +20,12 @@ type board struct {
 // taken remembers what may be used once, and the line that did.
 type taken struct {
 	peripherals, points, outputs, ports, lines map[string]int
+
+	buses map[string]*bus // of the ports whose peripherals share them
 }
 
 func newTaken() taken {
-	return taken{map[string]int{}, map[string]int{}, map[string]int{}, map[string]int{}, map[string]int{}}
+	return taken{map[string]int{}, map[string]int{}, map[string]int{}, map[string]int{}, map[string]int{}, map[string]*bus{}}
 }
 
 // claim reports a name that was used before.
@@ -110,6 +112,10 @@ func (s *site) peripheral(r *reader) {
 	}
 	if spec.highAddress > 0 {
 		p.Address, _ = r.integer("address", spec.lowAddress, spec.lowAddress, spec.highAddress)
+		s.join(r, &p)
+	}
+	if spec.timeout > 0 {
+		p.Timeout = r.duration("timeout", spec.timeout, minTimeout, maxTimeout)
 	}
 	if spec.poll > 0 {
 		p.Poll = r.duration("poll", spec.poll, minPoll, maxPoll)
@@ -145,12 +151,17 @@ func elsewhere(spec *driverSpec, key string) (text, bool) {
 			return d.highAddress > 0
 		case "poll":
 			return d.poll > 0
+		case "timeout":
+			return d.timeout > 0
 		case "output":
 			return len(d.outputs) > 0
 		case "debounce", "pull":
 			return d.lines
 		}
 		return false
+	}
+	if hint, ok := ofRegister(key); ok && spec.registers {
+		return hint, ok
 	}
 	var drivers []string
 	for i := range driverTable {
@@ -193,6 +204,9 @@ func (s *site) port(r *reader, p *Peripheral, spec *driverSpec) {
 		return
 	}
 	p.Port = dev
+	if spec.highAddress > 0 && s.bus(dev, spec) {
+		return // join sees to it
+	}
 	s.claim(s.taken.ports, dev, v.at, func(line int) text {
 		return say("端口 %s 在第 %d 行已经接了外设。", "the port %s has a peripheral already, in line %d.", v.text, line)
 	}, say("一个端口只接一个外设；换一个端子。", "One port, one peripheral: use another terminal."))
@@ -244,10 +258,15 @@ func (s *site) point(r *reader, p *Peripheral, spec *driverSpec, signals map[str
 		r.missing("kind", `kind = "door"`)
 	}
 	q.Signal = s.signal(r, spec, signals)
-	q.NormallyClosed = r.choice("contact", "no", []string{"nc", "no"}) == "nc"
+	if !isRegister(q.Signal) {
+		q.NormallyClosed = r.choice("contact", "no", []string{"nc", "no"}) == "nc"
+	}
 	if spec.lines {
 		q.Debounce = r.duration("debounce", defaultDebounce, minDebounce, maxDebounce)
 		q.Pull = r.choice("pull", "up", []string{"up", "down", "none"})
+	}
+	if isRegister(q.Signal) {
+		q.Register = s.register(r)
 	}
 	r.done(func(key string) (text, bool) { return elsewhere(spec, key) })
 	p.Points = append(p.Points, q)
@@ -288,8 +307,8 @@ func (s *site) signal(r *reader, spec *driverSpec, signals map[string]int) strin
 		s.claim(s.taken.lines, port, v.at, twice, hint)
 		return port
 	}
-	if !slices.Contains(options, v.text) {
-		r.unknown(v, "signal", options)
+	if !slices.Contains(options, v.text) && !(spec.registers && isRegister(v.text)) {
+		r.unknown(v, "signal", spec.withRegisters(options))
 		return ""
 	}
 	s.claim(signals, v.text, v.at, twice, hint)
@@ -324,16 +343,24 @@ func (s *site) output(r *reader, p *Peripheral, spec *driverSpec, signals map[st
 	}
 	o.Name, o.Label = name, r.label(name)
 	if v, ok := r.required("signal", `signal = "`+spec.outputs[0]+`"`); ok {
-		if slices.Contains(spec.outputs, v.text) {
+		holding := spec.registers && isRegister(v.text) && strings.HasPrefix(v.text, holdingRegister)
+		if holding {
+			o.Set = r.set()
+		}
+		if holding || slices.Contains(spec.outputs, v.text) {
 			o.Signal = v.text
 			s.claim(signals, v.text, v.at, func(line int) text {
 				return say("信号 %s 在第 %d 行已经用了。", "the signal %s is in use already, in line %d.", v.text, line)
 			}, say("一个信号只对应一个输出。", "One signal, one output."))
 		} else {
-			r.unknown(v, "signal", spec.outputs)
+			options := spec.outputs
+			if spec.registers {
+				options = append(slices.Clone(options), holdingRegisters)
+			}
+			r.unknown(v, "signal", options)
 		}
 	}
-	r.done(nil)
+	r.done(ofRegister)
 	p.Outputs = append(p.Outputs, o)
 }
 

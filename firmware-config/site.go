@@ -37,7 +37,9 @@ type Peripheral struct {
 	// Address of a bus slave.
 	Address int
 	// Poll is the time between two readings of the peripheral.
-	Poll    time.Duration
+	Poll time.Duration
+	// Timeout is the time for one answer, of drivers that ask.
+	Timeout time.Duration
 	Points  []Point
 	Outputs []Output
 }
@@ -54,13 +56,32 @@ type Point struct {
 	NormallyClosed bool
 	Debounce       time.Duration // of contact; how long a level must hold
 	Pull           string        // of contact: up, down, none
+	Register       *Register     // of a register: what its count means; nil for other signals
+}
+
+// Register is what the count of a point at a register means.
+type Register struct {
+	Signed bool    // two's complement
+	Scale  float64 // what one count is worth
+	Unit   string  // for people
+	// Above and Below are the limits beyond which the point is active, in units;
+	// nil is none. Hysteresis is how far back within it is normal again.
+	Above, Below *float64
+	Hysteresis   float64
 }
 
 // Output is one relay of a peripheral.
 type Output struct {
 	Name   string
 	Label  string
-	Signal string // "do1"
+	Signal string // "do1", or "hr1" with Set
+	Set    *Set   // of a register; nil for a relay
+}
+
+// Set is how a register is switched.
+type Set struct {
+	On, Off  uint16
+	Multiple bool // the slave knows only "write multiple registers"
 }
 
 // Kind is what a point means, and so which events it makes.

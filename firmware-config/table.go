@@ -22,6 +22,11 @@ type driverSpec struct {
 	// lines: signals are terminal labels of the board, and points take
 	// debounce and pull.
 	lines bool
+	// timeout is the default time for an answer; 0 is the driver takes none.
+	timeout time.Duration
+	// registers: a point may be a register as well, ir1 or hr1 up to 65536, and an
+	// output a holding register.
+	registers bool
 	// inputs are the signals that a point may have, outputs those that an
 	// output may have.
 	inputs, outputs []string
@@ -45,6 +50,7 @@ var driverTable = [...]driverSpec{
 		port: true, baud: 9600, parity: "none",
 		lowAddress: 1, highAddress: 247, // Modbus over Serial Line V1.02, 2.2
 		poll:    100 * time.Millisecond,
+		timeout: 300 * time.Millisecond, registers: true,
 		inputs:  slices.Concat(numbered("di", 64), numbered("do", 64)), // do: what the relay is told
 		outputs: numbered("do", 64),
 	},
@@ -89,6 +95,9 @@ func driverNames() []string {
 const (
 	minPoll = 20 * time.Millisecond
 	maxPoll = 10 * time.Second // beyond, a dead peripheral shows too late
+
+	minTimeout = 20 * time.Millisecond
+	maxTimeout = 2 * time.Second // beyond, a dead slave holds the others of its line up
 
 	defaultDebounce = 50 * time.Millisecond // a door reed bounces 30 to 50 ms
 	minDebounce     = time.Millisecond
