@@ -32,6 +32,10 @@ const (
 	SpoolRecovered = "spool.recovered" // state lane
 	DeviceFault    = "device.fault"    // state lane; data.cause is what of the board is wrong, data.error says why
 	DeviceRestored = "device.restored" // state lane; data.cause
+	// ClockSynced tells that the board's clock is better than before in this boot:
+	// data.from and data.clock are the qualities, data.offset is how many
+	// milliseconds the time jumped ahead.
+	ClockSynced = "clock.synced" // state lane
 )
 
 // Clock qualities: where the wall time of an event came from, worst first.

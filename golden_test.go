@@ -123,6 +123,7 @@ func eventMessages() []message {
 			`{"reason":"damaged","exact":false,"epochs":[{"epoch":"9f86d081884c7d65","lanes":{"state":{"last":120,"salvaged":17,"lost":3}}}]}`)),
 		eventMessage("device-fault", testEvent(12, DeviceFault, "", `{"cause":"disk","error":"no space left on device"}`)),
 		eventMessage("device-restored", testEvent(13, DeviceRestored, "", `{"cause":"disk"}`)),
+		eventMessage("clock-synced", testEvent(14, ClockSynced, "", `{"from":"floor","clock":"city","offset":1943130123}`)),
 	}
 }
 

@@ -46,14 +46,12 @@ type Config struct {
 	// Log is where the agent says what it does; nil discards it. Every accepted
 	// event is logged at debug level, after it is on disk.
 	Log *slog.Logger
-	// Clock replaces the kernel's clocks, for tests; nil is the kernel's.
+	// Clock is where the time comes from; nil is SystemClock. Run tells it what
+	// the spool and the city know of the time.
 	Clock *Clock
 	// Failpoint is the spool's, for crash tests; nil is nothing.
 	Failpoint func(name string)
 }
-
-// Clock is where the agent has the time from.
-type Clock = clock.Clock
 
 // Run runs the board until ctx ends; then it returns nil. It returns an error
 // when it can't start: a site it can't use, or a spool that another process has
@@ -66,14 +64,13 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if cfg.Clock == nil {
 		cfg.Clock = clock.System()
 	}
-	clk := *cfg.Clock
-	cfg.Clock = &clk
-	sp, err := spool.Open(cfg.Dir, spool.Options{MaxSize: cfg.SpoolSize, Log: cfg.Log, Stamp: stamp(&clk), Failpoint: cfg.Failpoint})
+	cfg.Clock.Hint(lastRun(cfg.Dir))
+	sp, err := spool.Open(cfg.Dir, spool.Options{MaxSize: cfg.SpoolSize, Log: cfg.Log, Stamp: stamp(cfg.Clock), Failpoint: cfg.Failpoint})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, sp.Close()) }()
-	clk.Raise(sp.ClockFloor())
+	cfg.Clock.Raise(sp.ClockFloor())
 	c := newCenter(cfg, sp)
 	supervisors, err := supervise(cfg, c)
 	if err != nil {
@@ -83,11 +80,12 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		Device: cfg.Site.Device, Brokers: cfg.Site.Uplink.Brokers,
 		Username: cfg.Site.Uplink.Username, Password: cfg.Password,
 		Dial: cfg.Dial, Queue: sp, Status: c.status, StatusChanged: c.changed,
-		Heartbeat: cfg.Site.Uplink.Heartbeat, Log: cfg.Log,
+		Heartbeat: cfg.Site.Uplink.Heartbeat, CityTime: cfg.Clock.Observe, Log: cfg.Log,
 	})
 	if err != nil {
 		return err
 	}
+	begin := cfg.Clock.Now()
 	started := c.started(ctx)
 	if started != nil {
 		cfg.Log.Error("agent starts without its disk", "err", started)
@@ -96,6 +94,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	var running sync.WaitGroup
 	running.Go(func() { up.Run(ctx) })
 	running.Go(func() { c.watchDisk(ctx, started != nil) })
+	running.Go(func() { c.watchClock(ctx, begin) })
 	running.Go(func() { c.serveLocal(ctx) })
 	for _, s := range supervisors {
 		running.Go(func() { s.Run(ctx) })

@@ -37,8 +37,9 @@ type point struct {
 
 	state  longan.PointState
 	detail string
-	since  time.Time     // of state; zero when it was never known
+	since  time.Duration // since boot, when state began; negative when it was never known
 	read   time.Duration // since boot, of the last good reading; negative is never
+	shown  moment        // what the status last said of since
 }
 
 // peripheral is a peripheral of the center. Its rule is used by its
@@ -64,7 +65,7 @@ func newCenter(cfg Config, sp *spool.Spool) *center {
 			rule: rules.NewPeripheral(p.Name, last[rules.PeripheralKey(p.Name)]),
 		}
 		for _, pt := range p.Points {
-			c.points[pt.Name] = &point{Point: pt, peripheral: p.Name, read: longan.Never, rule: rules.NewPoint(pt, last[pt.Name])}
+			c.points[pt.Name] = &point{Point: pt, peripheral: p.Name, since: longan.Never, read: longan.Never, rule: rules.NewPoint(pt, last[pt.Name])}
 		}
 	}
 	return c
@@ -97,7 +98,7 @@ func (c *center) see(p *point, r drivers.Reading) (up bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if p.state != r.State {
-		p.state, p.since = r.State, now.Time
+		p.state, p.since = r.State, now.Mono
 		c.signal()
 	}
 	p.detail = r.Detail
@@ -133,7 +134,7 @@ func (c *center) mark(p *peripheral, ok bool, why string) {
 	if !ok { // nobody sees these points now
 		for _, pt := range c.points {
 			if pt.peripheral == p.Name && pt.state != longan.Unknown {
-				pt.state, pt.since = longan.Unknown, now.Time
+				pt.state, pt.since = longan.Unknown, now.Mono
 			}
 		}
 	}

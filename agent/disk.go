@@ -6,16 +6,7 @@ import (
 	"time"
 
 	"github.com/longan-edge/longan"
-	"github.com/longan-edge/longan/agent/internal/clock"
 )
-
-// stamp tells the spool's own events when they happened.
-func stamp(clk *clock.Clock) func(*longan.Event) {
-	return func(e *longan.Event) {
-		now := clk.Now()
-		e.Time, e.Clock, e.Mono, e.Boot = now.Time, now.Quality, now.Mono, clk.Boot
-	}
-}
 
 // Causes of a device.fault.
 const (

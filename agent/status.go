@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/longan-edge/longan"
+	"github.com/longan-edge/longan/agent/internal/clock"
 	"github.com/longan-edge/longan/drivers"
 )
 
@@ -33,7 +34,7 @@ func (c *center) status() *longan.Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for name, p := range c.points {
-		s.Points[name] = c.pointStatus(p, now.Time, now.Mono)
+		s.Points[name] = c.pointStatus(p, now)
 	}
 	for name, p := range c.peripherals {
 		ps := longan.PeripheralStatus{
@@ -47,16 +48,39 @@ func (c *center) status() *longan.Status {
 	return s
 }
 
-// pointStatus returns what a point is at that time. c.mu is held.
-func (c *center) pointStatus(p *point, at time.Time, mono time.Duration) longan.PointStatus {
+// pointStatus returns what a point is now. c.mu is held.
+func (c *center) pointStatus(p *point, now clock.Stamp) longan.PointStatus {
 	ps := longan.PointStatus{
 		State: p.state, Kind: string(p.Kind), Label: clip(p.Label), Peripheral: p.peripheral,
-		Since: p.since, Age: age(mono, p.read), Detail: clip(p.detail),
+		Age: age(now.Mono, p.read), Detail: clip(p.detail),
 	}
+	since := p.since
 	if ps.State != longan.Unknown && c.peripherals[p.peripheral].silent(ps.Age) {
-		ps.State, ps.Since, ps.Detail = longan.Unknown, at.Add(-ps.Age), ""
+		ps.State, since, ps.Detail = longan.Unknown, p.read, ""
 	}
+	ps.Since = p.shown.time(since, now)
 	return ps
+}
+
+// moment is a moment since boot, and what it is by the wall clock.
+type moment struct {
+	mono time.Duration
+	wall time.Time
+}
+
+// time returns the wall time of a moment since boot, counted back from now: at the
+// moment itself the board may have been in 1970. It is zero when nobody knows it.
+// It stays as it was told while the clock differs by less than a second, or every
+// status would tell of another time.
+func (m *moment) time(mono time.Duration, now clock.Stamp) time.Time {
+	if mono < 0 || now.Quality == longan.ClockFloor {
+		return time.Time{}
+	}
+	wall := now.Time.Add(-age(now.Mono, mono))
+	if m.mono != mono || m.wall.Sub(wall).Abs() >= time.Second {
+		m.mono, m.wall = mono, wall
+	}
+	return m.wall
 }
 
 // silent reports whether the last good reading is too old to tell about now.

@@ -1,21 +1,43 @@
 // Package clock tells the time on a board that may have no clock: the wall
 // time with its quality, and the time since boot that orders events when the
 // wall time is a guess.
+//
+// Four sources, worst first: the floor, a time that has certainly passed; the
+// wall clock as somebody set it; the city's time from its acks; the wall clock
+// while a time daemon keeps it right. Now takes the best there is. The city
+// overrules a wall clock that nobody keeps right, however much they differ.
+//
+// The city's time never runs backwards. The others do when somebody turns the
+// clock back, and a better source may say less than a worse one did: no time is
+// held back for that, or one wrong second in 2050 would be kept until the next
+// boot. So nothing may be ordered, expired or waited for by these times. Events
+// are ordered by their numbers, and intervals are measured by Mono or by the
+// monotonic part of a time.Time.
 package clock
 
 import (
-	"os"
-	"strings"
+	"slices"
+	"sync"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/longan-edge/longan"
 )
 
 // floor is a time that has passed: what this program was written after. A wall
-// clock below it is a board that woke up in 1970.
-var floor = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+// clock below it is a board that woke up in 1970. A time after ceiling is a
+// clock chip with an empty battery; no board lives that long.
+var (
+	floor   = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	ceiling = floor.AddDate(30, 0, 0)
+)
+
+// qualities are the sources of time, worst first.
+var qualities = [...]string{longan.ClockFloor, longan.ClockRTC, longan.ClockCity, longan.ClockNTP}
+
+// Better reports whether a time of quality a is worth more than one of quality b.
+func Better(a, b string) bool {
+	return slices.Index(qualities[:], a) > slices.Index(qualities[:], b)
+}
 
 // Stamp is one moment.
 type Stamp struct {
@@ -24,71 +46,69 @@ type Stamp struct {
 	Mono    time.Duration // since boot
 }
 
-// Clock reads the time. Its fields can be replaced before use.
+// Clock reads the time. Its fields can be replaced before use; its methods may
+// be called from many goroutines. It must not be copied after use.
 type Clock struct {
 	Boot   string               // random id of this running of the board
-	Wall   func() time.Time     //
+	Wall   func() time.Time     // the kernel's wall clock, whatever it says
 	Mono   func() time.Duration // since boot; goes on while the board sleeps
 	Synced func() bool          // whether something keeps Wall right, as NTP does
 
-	floor time.Time // a time that has passed; see Raise
+	mu       sync.Mutex
+	floor    time.Time // has passed; see Raise
+	likely   time.Time // has passed, unless a clock was wrong; see Hint
+	city     time.Time // by the city, when Mono was seen; zero is never
+	seen     time.Duration
+	observed chan struct{} // signals that city is no longer zero; made by Observed
 }
 
-// Raise tells the clock a time that has passed, as the board remembers it: a wall
-// clock below it can't be right.
+// Raise tells the clock a time that has passed, because the board saw it by a
+// good clock or the program was built then: a wall clock below it can't be
+// right, though a time daemon vouches for it.
 func (c *Clock) Raise(t time.Time) {
-	if t.After(c.floor) {
-		c.floor = t.UTC().Truncate(time.Millisecond)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.floor = later(c.floor, t)
+}
+
+// Hint is Raise for a time that a wall clock wrote which may have been wrong, as
+// the dates of files are: it counts unless there is a time daemon or the city.
+func (c *Clock) Hint(t time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.likely = later(c.likely, t)
+}
+
+// later returns the later time, for t within the bounds of what can be.
+func later(have, t time.Time) time.Time {
+	if t.After(ceiling) || !t.After(have) {
+		return have
 	}
+	return t.UTC().Truncate(time.Millisecond)
 }
 
-// System returns the kernel's clocks.
-func System() *Clock {
-	return &Clock{Boot: bootID(), Wall: time.Now, Mono: sinceBoot, Synced: kernelSynced}
-}
-
-// Now returns this moment. A wall clock that can't be right yields the floor,
-// with that quality: the event happened then or later.
+// Now returns this moment by the best source there is. Without any it is the
+// floor, with that quality: the moment is then or later.
 func (c *Clock) Now() Stamp {
-	s := Stamp{Time: c.Wall().UTC().Truncate(time.Millisecond), Mono: c.Mono(), Quality: longan.ClockRTC}
+	wall, mono := c.Wall().UTC().Truncate(time.Millisecond), c.Mono()
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	lowest := floor
 	if c.floor.After(lowest) {
 		lowest = c.floor
 	}
+	possible := !wall.Before(lowest) && !wall.After(ceiling)
+	if c.likely.After(lowest) {
+		lowest = c.likely
+	}
+	s := Stamp{Time: wall, Mono: mono, Quality: longan.ClockRTC}
 	switch {
-	case s.Time.Before(lowest):
-		s.Time, s.Quality = lowest, longan.ClockFloor
-	case c.Synced():
+	case possible && c.Synced():
 		s.Quality = longan.ClockNTP
+	case !c.city.IsZero():
+		s.Time, s.Quality = c.cityTime(mono).Truncate(time.Millisecond), longan.ClockCity
+	case !possible || wall.Before(lowest):
+		s.Time, s.Quality = lowest, longan.ClockFloor
 	}
 	return s
-}
-
-// bootID returns the kernel's id of this boot, shortened to 16 digits.
-func bootID() string {
-	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	name := strings.ReplaceAll(strings.TrimSpace(string(id)), "-", "")
-	if err != nil || len(name) < 16 {
-		return ""
-	}
-	return name[:16]
-}
-
-func sinceBoot() time.Duration {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
-		return 0
-	}
-	return time.Duration(ts.Nano())
-}
-
-// kernelSynced asks the kernel whether a time daemon disciplines its clock
-// (adjtimex(2), STA_UNSYNC).
-func kernelSynced() bool {
-	var tx unix.Timex
-	if _, err := unix.Adjtimex(&tx); err != nil {
-		return false
-	}
-	const staUnsync = 0x40
-	return tx.Status&staUnsync == 0
 }

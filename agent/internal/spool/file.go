@@ -107,6 +107,7 @@ func (s *Spool) use(c *content, known *identity) error {
 	s.states = c.leftStates()
 	maps.Copy(s.states, old) // what was accepted in memory is newer
 	s.known = *known
+	s.wear.resume(known.Wear)
 	s.tell()
 	s.mu.Unlock()
 	if readOnly {

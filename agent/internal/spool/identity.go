@@ -32,7 +32,7 @@ type identity struct {
 	NoticesIn string           `json:"notices_in,omitempty"`
 	NoticesTo uint64           `json:"notices_to,omitempty"`
 
-	Floor time.Time `json:"floor"` // some event happened then, by a good clock
+	Floor time.Time `json:"floor"` // the time was this once, by a good clock
 	Wear  wear      `json:"wear"`
 }
 
@@ -117,17 +117,25 @@ const (
 // saw takes note of an accepted event.
 func (n *notes) saw(e *longan.Event) {
 	n.events++
+	n.passed(e)
+}
+
+// passed takes note of the time of an event, if it is by a good clock.
+func (n *notes) passed(e *longan.Event) {
 	if (e.Clock == longan.ClockNTP || e.Clock == longan.ClockCity) && e.Time.After(n.floor) {
 		n.floor = e.Time
 	}
 }
 
 // saveIdentity writes the file when it is due, or now.
-func (s *Spool) saveIdentity(now bool) {
-	if s.db == nil || (!now && (s.w.notes.events < saveAfter || time.Since(s.w.notes.saved) < saveEvery)) {
+func (s *Spool) saveIdentity(atOnce bool) {
+	if s.db == nil || (!atOnce && (s.w.notes.events < saveAfter || time.Since(s.w.notes.saved) < saveEvery)) {
 		return
 	}
 	s.w.notes.events, s.w.notes.saved = 0, time.Now()
+	var now longan.Event
+	s.opts.Stamp(&now) // of an idle board, the last event may be long ago
+	s.w.notes.passed(&now)
 	s.mu.Lock()
 	id := s.known
 	if s.w.notes.floor.After(id.Floor) {
@@ -187,9 +195,9 @@ func (s *Spool) replaceFile(path string, text []byte) error {
 	return syncDir(s.dir)
 }
 
-// ClockFloor returns a time that has passed: the latest that an accepted event
-// had by a good clock, as far as the identity file knew it at the start. It is
-// zero when there was none.
+// ClockFloor returns a time that has passed: the latest by a good clock, of an
+// accepted event or when the identity file was written, as far as that file
+// knows. It is zero when there was none.
 func (s *Spool) ClockFloor() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()

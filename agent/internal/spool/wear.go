@@ -6,12 +6,16 @@ import (
 	"time"
 )
 
-// wear is what was written to flash.
+// wear is what was written to flash. Rates are taken over Ran, which no step of
+// the wall clock changes.
 type wear struct {
-	Day   int64     `json:"day"`   // since 1970, by the board's clock
-	Today uint64    `json:"today"` // bytes
-	Total uint64    `json:"total"` // bytes, since the identity file was first written
-	Since time.Time `json:"since"` // when Total began
+	Day   int64         `json:"day"`   // since 1970, by the board's clock
+	Today uint64        `json:"today"` // bytes
+	Total uint64        `json:"total"` // bytes, since the identity file was first written
+	Since time.Time     `json:"since"` // when Total began, by the board's clock; a label
+	Ran   time.Duration `json:"ran"`   // how long the spool was open since then, up to last
+
+	last time.Time // that Ran was brought up to; zero at the start of a run
 }
 
 func (w *wear) wrote(n uint64) {
@@ -22,8 +26,29 @@ func (w *wear) wrote(n uint64) {
 	if w.Since.IsZero() {
 		w.Since = now
 	}
+	w.Ran, w.last = w.ran(now), now
 	w.Today += n
 	w.Total += n
+}
+
+// ran returns how long the spool was open while Total was written.
+func (w *wear) ran(now time.Time) time.Duration {
+	if w.last.IsZero() {
+		return w.Ran
+	}
+	return w.Ran + now.Sub(w.last)
+}
+
+// resume takes over what an identity file knows of the runs before.
+func (w *wear) resume(known wear) {
+	if known.Total < w.Total {
+		return // it is this run's, opened anew
+	}
+	known.last = w.last
+	if known.Ran == 0 {
+		known.Total, known.Since = 0, time.Time{} // a rate can't be told
+	}
+	*w = known
 }
 
 // Stats is what the spool takes of the disk.
@@ -37,7 +62,7 @@ type Stats struct {
 	// Life is how long the card lasts at the present rate; zero when there is no
 	// rate yet. It is
 	//
-	//	Endurance / (Written / time since WrittenSince) / amplification
+	//	Endurance / (Written / the time the board was on meanwhile) / amplification
 	//
 	// where Endurance is 3000 erase cycles of every byte of the filesystem, as
 	// makers of industrial cards promise, and amplification is what the
@@ -71,10 +96,11 @@ func (s *Spool) Stats() Stats {
 	out.Budget = int64(s.opts.Budget)
 	w := s.wear
 	out.Written, out.WrittenSince = w.Total, w.Since
-	if time.Now().Unix()/86400 == w.Day {
+	now := time.Now()
+	if now.Unix()/86400 == w.Day {
 		out.WrittenToday = w.Today
 	}
-	out.Life = life(endurance, w.Total, time.Since(w.Since))
+	out.Life = life(endurance, w.Total, w.ran(now))
 	return out
 }
 
