@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/longan-edge/longan"
 )
@@ -24,6 +25,10 @@ func CheckCommand(args []string, stdout, stderr io.Writer, getenv func(string) s
 		return checkWrong
 	}
 	site, err := Load(args[0], lang)
+	var notes []string
+	if err == nil {
+		notes, err = site.checkCA(time.Now(), lang)
+	}
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		if ps, ok := errors.AsType[Problems](err); ok {
@@ -32,7 +37,7 @@ func CheckCommand(args []string, stdout, stderr io.Writer, getenv func(string) s
 		return checkWrong
 	}
 	fmt.Fprintln(stdout, site.summary(lang))
-	for _, note := range site.notes(lang) {
+	for _, note := range append(site.notes(lang), notes...) {
 		fmt.Fprintln(stdout, note)
 	}
 	return 0

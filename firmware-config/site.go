@@ -23,6 +23,7 @@ type Uplink struct {
 	Brokers      []string      // URLs, tried in order: mqtt://host:1883 or mqtts://host:8883
 	Username     string        // the device id unless set
 	PasswordFile string        // path of a file whose first line is the password; "" is none
+	CA           string        // path of a PEM file: who may have signed a broker's certificate; "" is whom the system trusts
 	Heartbeat    time.Duration // between heartbeats and MQTT keepalives
 }
 

@@ -123,6 +123,7 @@ func (s *site) uplink(r *reader) {
 		}
 		u.PasswordFile = v.text
 	}
+	u.CA = r.ca()
 	u.Heartbeat = r.duration("heartbeat", defaultHeartbeat, minHeartbeat, maxHeartbeat)
 	r.done(func(key string) (text, bool) {
 		if key != "password" {

@@ -50,7 +50,7 @@ func (s *source) report(at span, what, hint text) {
 
 // reportFile adds a problem of the file as a whole.
 func (s *source) reportFile(what, hint text) {
-	s.problems = append(s.problems, Problem{File: s.name, Text: what.in(s.lang), Hint: hint.in(s.lang), offset: -1})
+	s.problems = append(s.problems, Problem{File: s.name, Text: printable(what.in(s.lang)), Hint: printable(hint.in(s.lang)), offset: -1})
 }
 
 // line returns the number of the line that holds the offset.
