@@ -30,6 +30,7 @@ type board struct {
 	ports *porttest.Ports
 	door  *porttest.Line
 	panic *porttest.Line
+	clock *Clock // nil is the kernel's
 
 	mu       sync.Mutex
 	accepted []string // "type point", in order
@@ -65,7 +66,7 @@ func (b *board) start() {
 	var running sync.WaitGroup
 	running.Go(func() {
 		err := Run(ctx, Config{
-			Site: b.site(), Dir: b.dir, Ports: b.ports, Version: "test",
+			Site: b.site(), Dir: b.dir, Ports: b.ports, Version: "test", Clock: b.clock,
 			Dial: func(context.Context, *url.URL) (net.Conn, error) { return nil, errors.New("no route") },
 			Log:  slog.New(slog.NewJSONHandler(b, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		})

@@ -18,6 +18,10 @@ type Clock = clock.Clock
 // Config.Dial.
 func SystemClock() *Clock { return clock.System() }
 
+// LastWritten returns when the newest of these files was written, for Clock.Hint.
+// It is the zero time when there are none.
+func LastWritten(files ...string) time.Time { return clock.LastWritten(files...) }
+
 // stamp tells the spool's own events when they happened.
 func stamp(clk *clock.Clock) func(*longan.Event) {
 	return func(e *longan.Event) {

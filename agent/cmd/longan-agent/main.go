@@ -8,14 +8,11 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
-	"net/url"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -23,7 +20,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"github.com/longan-edge/longan/agent"
 	"github.com/longan-edge/longan/drivers/hw"
@@ -97,14 +93,16 @@ func runAgent(args []string, stderr io.Writer) int {
 	if *asJSON {
 		handler = slog.NewJSONHandler(stderr, options)
 	}
-	if err := serve(cfg, *data, *size, slog.New(handler)); err != nil {
+	clk := agent.SystemClock()
+	clk.Hint(agent.LastWritten(*site))
+	if err := serve(cfg, clk, *data, *size, slog.New(handler)); err != nil {
 		fmt.Fprintln(stderr, "longan-agent:", err)
 		return exitFailed
 	}
 	return 0
 }
 
-func serve(site *firmwareconfig.Site, data string, size int, log *slog.Logger) error {
+func serve(site *firmwareconfig.Site, clk *agent.Clock, data string, size int, log *slog.Logger) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	password, err := readPassword(site.Uplink.PasswordFile)
@@ -116,7 +114,8 @@ func serve(site *firmwareconfig.Site, data string, size int, log *slog.Logger) e
 		return err
 	}
 	return agent.Run(ctx, agent.Config{
-		Site: site, Dir: data, SpoolSize: size, Ports: ports, Dial: dial, Password: password, Version: version(), Log: log,
+		Site: site, Dir: data, SpoolSize: size, Ports: ports, Password: password, Version: version(), Log: log,
+		Clock: clk, Dial: agent.Dialer(site, clk),
 		Local:     func() (net.Listener, error) { return agent.ListenLocal(data) },
 		Failpoint: failpoint(os.Getenv("LONGAN_FAILPOINT")),
 	})
@@ -151,25 +150,6 @@ func readPassword(path string) (string, error) {
 	}
 	line, _, _ := strings.Cut(string(content), "\n")
 	return strings.TrimSuffix(line, "\r"), nil
-}
-
-// dial connects to mqtt:// and mqtts:// brokers.
-func dial(ctx context.Context, broker *url.URL) (net.Conn, error) {
-	d := &net.Dialer{KeepAlive: 15 * time.Second}
-	switch broker.Scheme {
-	case "mqtt":
-		return d.DialContext(ctx, "tcp", hostPort(broker, "1883"))
-	case "mqtts":
-		return (&tls.Dialer{NetDialer: d}).DialContext(ctx, "tcp", hostPort(broker, "8883"))
-	}
-	return nil, fmt.Errorf("broker %s: %w", broker.Redacted(), errors.ErrUnsupported)
-}
-
-func hostPort(u *url.URL, port string) string {
-	if u.Port() != "" {
-		port = u.Port()
-	}
-	return net.JoinHostPort(u.Hostname(), port)
 }
 
 func version() string {
