@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -58,6 +59,6 @@ func Day(rng *rand.Rand) []Act {
 	add(down, LinkDown)
 	add(about(13*time.Hour+20*time.Minute, 5*time.Minute), Panic) // while nobody hears it
 	add(down+90*time.Minute, LinkUp)
-	slices.SortStableFunc(acts, func(a, b Act) int { return int(a.At - b.At) })
+	slices.SortStableFunc(acts, func(a, b Act) int { return cmp.Compare(a.At, b.At) })
 	return acts
 }
