@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/longan-edge/longan"
+	"github.com/longan-edge/longan/sim/link"
 	"github.com/longan-edge/longan/sim/peripheral"
 )
 
@@ -32,7 +33,8 @@ type center struct {
 	module   *peripheral.Module
 	printer  *peripheral.Printer
 	ptys     [2]*peripheral.PTY // of module and printer
-	link     *Proxy
+	link     *link.Link
+	proxy    *link.Proxy
 	agent    *Process
 	linkDown atomic.Bool
 }
@@ -57,7 +59,8 @@ func (d *Demo) newCenter(t longan.Township, agent, broker string) (*center, erro
 		c.ptys[i] = pty
 	}
 	var err error
-	if c.link, err = NewProxy(broker); err != nil {
+	c.link = link.New(0, link.Conditions{})
+	if c.proxy, err = link.NewProxy(c.link, broker); err != nil {
 		return nil, err
 	}
 	site := filepath.Join(dir, "site.toml")
@@ -125,7 +128,7 @@ driver = "escpos"
 port = "RS232-1"
 baud = 9600
 poll = "500ms"
-`, c.device, t.Name, c.ptys[0].Path(), c.ptys[1].Path(), c.link.Addr())
+`, c.device, t.Name, c.ptys[0].Path(), c.ptys[1].Path(), c.proxy.Addr())
 }
 
 // run runs the hardware, the link and the agent until ctx ends.
@@ -137,7 +140,7 @@ func (c *center) run(ctx context.Context) error {
 	failed := make(chan error, 2)
 	running.Go(func() { failed <- c.module.Serve(hardware, c.ptys[0]) })
 	running.Go(func() { failed <- c.printer.Serve(hardware, c.ptys[1]) })
-	running.Go(func() { c.link.Run(hardware) })
+	running.Go(func() { c.proxy.Run(hardware) })
 	defer func() {
 		for _, p := range c.ptys {
 			p.Close()
@@ -204,12 +207,12 @@ func (c *center) do(ctx context.Context, what What) {
 	case LinkDown:
 		if !c.linkDown.Swap(true) {
 			c.demo.linkDrops.Add(1)
-			c.link.SetDown(true)
+			c.link.Set(link.Conditions{Down: true})
 			c.demo.say("  ⇣ %s 断网 / link down", c.name)
 		}
 	case LinkUp:
 		if c.linkDown.Swap(false) {
-			c.link.SetDown(false)
+			c.link.Set(link.Conditions{})
 			c.demo.say("  ⇡ %s 恢复 / link up", c.name)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/longan-edge/longan"
+	"github.com/longan-edge/longan/sim/link"
 	"github.com/longan-edge/longan/sim/peripheral"
 )
 
@@ -38,7 +39,8 @@ type crashBoard struct {
 	data   string // the agent's folder
 	module *peripheral.Module
 	pty    *peripheral.PTY
-	link   *Proxy
+	link   *link.Link
+	proxy  *link.Proxy
 
 	mu       sync.Mutex          // guards accepted
 	accepted map[eventKey]string // "type point" of every event the agent said is on disk
@@ -74,7 +76,8 @@ func (c *Crash) newBoard(t longan.Township, kind boardKind, agent, broker string
 	if b.pty, err = peripheral.OpenPTY(); err != nil {
 		return nil, err
 	}
-	if b.link, err = NewProxy(broker); err != nil {
+	b.link = link.New(0, link.Conditions{})
+	if b.proxy, err = link.NewProxy(b.link, broker); err != nil {
 		return nil, err
 	}
 	b.site = filepath.Join(dir, "site.toml")
@@ -97,7 +100,7 @@ name = "io"
 driver = "modbus"
 port = "RS485-1"
 poll = "20ms"
-`, b.device, b.pty.Path(), b.link.Addr())
+`, b.device, b.pty.Path(), b.proxy.Addr())
 	for n := 1; n <= crashInputs; n++ {
 		kind := "door"
 		if n > crashInputs-2 {
@@ -116,13 +119,13 @@ func (b *crashBoard) run(ctx context.Context, rounds <-chan int, store string, r
 	defer running.Wait()
 	defer stop()
 	running.Go(func() { b.module.Serve(hardware, b.pty) })
-	running.Go(func() { b.link.Run(hardware) })
+	running.Go(func() { b.proxy.Run(hardware) })
 	moving, still := context.WithCancel(hardware)
 	defer still()
 	ofInputs := rand.New(rand.NewPCG(rng.Uint64(), 1))
 	running.Go(func() { b.move(moving, ofInputs) })
 	for n := range rounds {
-		b.link.SetDown(rng.IntN(5) < 2)
+		b.link.Set(link.Conditions{Down: rng.IntN(5) < 2})
 		if err := b.round(ctx, rng); err != nil {
 			return fmt.Errorf("round %d, board %s: %w", n, b.kind, err)
 		}
@@ -136,7 +139,7 @@ func (b *crashBoard) run(ctx context.Context, rounds <-chan int, store string, r
 		}
 	}
 	still()
-	b.link.SetDown(false)
+	b.link.Set(link.Conditions{})
 	return b.drain(ctx, store)
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/longan-edge/longan/cloud"
 	"github.com/longan-edge/longan/drivers/porttest"
 	firmwareconfig "github.com/longan-edge/longan/firmware-config"
+	"github.com/longan-edge/longan/sim/link"
 )
 
 const (
@@ -131,7 +132,7 @@ func (c *carried) startAgent() {
 			Local: func() (net.Listener, error) { return agent.ListenLocal(c.data) },
 			Dial: func(ctx context.Context, _ *url.URL) (net.Conn, error) {
 				if !c.link.Load() {
-					return nil, errDown
+					return nil, link.ErrDown
 				}
 				return (&net.Dialer{}).DialContext(ctx, "tcp", c.broker)
 			},

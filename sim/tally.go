@@ -57,14 +57,19 @@ func (t *Tally) LogLine(device longan.DeviceID, line []byte) {
 	if json.Unmarshal(line, &l) != nil || l.Msg != "accepted" || !l.Durable || l.Seq == 0 {
 		return
 	}
+	t.Accept(device, l.Epoch, l.Lane, l.Seq)
+}
+
+// Accept notes that an agent has an event on disk.
+func (t *Tally) Accept(device longan.DeviceID, epoch, lane string, seq uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := stream{device, l.Epoch, l.Lane}
+	s := stream{device, epoch, lane}
 	if t.accepted[s] == nil {
 		t.accepted[s] = map[uint64]struct{}{}
 	}
-	if _, had := t.accepted[s][l.Seq]; !had {
-		t.accepted[s][l.Seq] = struct{}{}
+	if _, had := t.accepted[s][seq]; !had {
+		t.accepted[s][seq] = struct{}{}
 		t.count++
 	}
 }

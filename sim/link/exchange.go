@@ -36,6 +36,13 @@ func (e *Exchange) Dial(ctx context.Context) (net.Conn, error) {
 	return New(0, Conditions{}).Dial(ctx, e)
 }
 
+// open reports whether somebody listens.
+func (e *Exchange) open() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.listener != nil
+}
+
 // offer hands the far end of a connection to the listener.
 func (e *Exchange) offer(ctx context.Context, far net.Conn) error {
 	e.mu.Lock()

@@ -108,6 +108,9 @@ func (l *Link) Dial(ctx context.Context, to *Exchange) (net.Conn, error) {
 	if err := l.handshake(ctx); err != nil {
 		return nil, opError("dial", err)
 	}
+	if !to.open() {
+		return nil, opError("dial", syscall.ECONNREFUSED)
+	}
 	near, far := l.Pair()
 	if err := to.offer(ctx, far); err != nil {
 		near.Close()

@@ -5,10 +5,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/listeners"
 	"github.com/mochi-mqtt/server/v2/packets"
+	"github.com/mochi-mqtt/server/v2/system"
 
 	"github.com/longan-edge/longan"
 )
@@ -33,7 +35,7 @@ func newMochi(b *Broker) (*mochi, error) {
 		Logger:                 slog.New(quiet{b.log.Handler()}),
 		SysTopicResendInterval: 3600,
 	})
-	if err := s.AddHook(&hook{broker: b}, nil); err != nil {
+	if err := s.AddHook(&hook{broker: b, server: s}, nil); err != nil {
 		return nil, err
 	}
 	return &mochi{s}, s.Serve()
@@ -53,6 +55,7 @@ func (m *mochi) close() error { return m.server.Close() }
 type hook struct {
 	mqtt.HookBase
 	broker *Broker
+	server *mqtt.Server
 }
 
 // ID implements mqtt.Hook.
@@ -60,7 +63,7 @@ func (h *hook) ID() string { return "longan" }
 
 // Provides implements mqtt.Hook.
 func (h *hook) Provides(b byte) bool {
-	return bytes.IndexByte([]byte{mqtt.OnConnect, mqtt.OnConnectAuthenticate, mqtt.OnACLCheck, mqtt.OnPublish, mqtt.OnPublishDropped}, b) >= 0
+	return bytes.IndexByte([]byte{mqtt.OnConnect, mqtt.OnConnectAuthenticate, mqtt.OnACLCheck, mqtt.OnPublish, mqtt.OnPublishDropped, mqtt.OnSysInfoTick}, b) >= 0
 }
 
 // OnConnect bounds the keep-alive before mochi takes the deadline of the
@@ -139,6 +142,17 @@ func (h *hook) OnPublish(_ *mqtt.Client, pk packets.Packet) (packets.Packet, err
 
 // OnPublishDropped implements mqtt.Hook.
 func (h *hook) OnPublishDropped(*mqtt.Client, packets.Packet) { h.broker.dropped.Add(1) }
+
+// OnSysInfoTick implements mqtt.Hook. mochi has just retained some twenty messages
+// about itself, which nobody may read, and which it would look through every
+// second.
+func (h *hook) OnSysInfoTick(*system.Info) {
+	for topic := range h.server.Topics.Retained.GetAll() {
+		if strings.HasPrefix(topic, mqtt.SysPrefix+"/") {
+			h.server.Topics.Retained.Delete(topic)
+		}
+	}
+}
 
 // clip shortens foreign text for the log.
 func clip(s string) string {
