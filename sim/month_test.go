@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"periph.io/x/conn/v3/gpio"
@@ -101,7 +102,8 @@ func playPlan(t *testing.T, p plan) {
 	t.Helper()
 	dir := memoryDir(t)
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // a month makes much garbage, and little of it at a time
-	bubble(t, func(t *testing.T) {
+	oneProcessor(t)
+	synctest.Test(t, func(t *testing.T) {
 		city := newVirtualCity(t, dir)
 		var centers []*virtualCenter
 		for i, township := range longan.Townships()[10:13] {

@@ -8,10 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/longan-edge/longan"
@@ -22,13 +20,11 @@ import (
 	"github.com/longan-edge/longan/sim/link"
 )
 
-// bubble runs f in virtual time. One processor: the race detector of Go 1.26 dies
-// (SIGSEGV in SlotLock) when two of them run timers of one bubble at the same
-// time.
-func bubble(t *testing.T, f func(t *testing.T)) {
-	t.Helper()
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	synctest.Test(t, f)
+// oneProcessor holds the rest of a test to one processor: the race detector of
+// Go 1.26 dies (SIGSEGV in SlotLock) when two run timers of one bubble at once.
+func oneProcessor(t *testing.T) {
+	n := runtime.GOMAXPROCS(1)
+	t.Cleanup(func() { runtime.GOMAXPROCS(n) })
 }
 
 // memoryDir returns a folder in memory where there is one: what is forced to disk
@@ -146,22 +142,6 @@ func attrs(r slog.Record) map[string]slog.Value {
 		return true
 	})
 	return m
-}
-
-// history returns how the live view showed a board, from the beginning.
-func (l *cityLog) history(device longan.DeviceID) []shown {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return slices.Clone(l.shown[device])
-}
-
-// now returns how the live view shows a board.
-func (l *cityLog) now(device longan.DeviceID) shown {
-	all := l.history(device)
-	if len(all) == 0 {
-		return shown{}
-	}
-	return all[len(all)-1]
 }
 
 // virtualBoard is a board with its agent, in memory.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -34,7 +35,8 @@ func TestAConnectionOutlivesAShortBlackHole(t *testing.T) {
 		{ToBoard, 150 * time.Millisecond},
 	} {
 		t.Run(test.hole.String(), func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			oneProcessor(t)
+			synctest.Test(t, func(t *testing.T) {
 				c := Conditions{Latency: 150 * time.Millisecond}
 				l := New(1, c)
 				board, city := l.Pair()
@@ -59,7 +61,8 @@ func TestAConnectionOutlivesAShortBlackHole(t *testing.T) {
 // TestWithoutAcknowledgementNothingNewIsSent: what was written before the sender
 // missed an acknowledgement arrives, what was written after does not.
 func TestWithoutAcknowledgementNothingNewIsSent(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	oneProcessor(t)
+	synctest.Test(t, func(t *testing.T) {
 		c := Conditions{Latency: 150 * time.Millisecond, BlackHole: ToBoard}
 		l := New(1, c)
 		board, city := l.Pair()
@@ -81,7 +84,8 @@ func TestWithoutAcknowledgementNothingNewIsSent(t *testing.T) {
 func TestWhoWritesIntoABlackHoleIsToldInTheEnd(t *testing.T) {
 	for _, hole := range []Way{BothWays, ToCity, ToBoard} {
 		t.Run(hole.String(), func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			oneProcessor(t)
+			synctest.Test(t, func(t *testing.T) {
 				c := thin
 				c.BlackHole = hole
 				l := New(1, c)
@@ -108,7 +112,8 @@ func TestWhoWritesIntoABlackHoleIsToldInTheEnd(t *testing.T) {
 }
 
 func TestForget(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	oneProcessor(t)
+	synctest.Test(t, func(t *testing.T) {
 		l := New(1, thin)
 		board, city := l.Pair()
 		send(t, board, []byte{1})
@@ -130,7 +135,8 @@ func TestForget(t *testing.T) {
 }
 
 func TestDown(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	oneProcessor(t)
+	synctest.Test(t, func(t *testing.T) {
 		l := New(1, thin)
 		board, city := l.Pair()
 		time.AfterFunc(time.Second, func() { l.Set(Conditions{Down: true}) })
@@ -163,7 +169,8 @@ func TestDown(t *testing.T) {
 }
 
 func TestCounts(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	oneProcessor(t)
+	synctest.Test(t, func(t *testing.T) {
 		var at Exchange
 		listener, err := at.Listen()
 		if err != nil {

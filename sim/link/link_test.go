@@ -19,12 +19,11 @@ import (
 // thin is a link at the end of the world.
 var thin = Conditions{Bandwidth: 256_000, Latency: 150 * time.Millisecond}
 
-// bubble runs f in a bubble. One processor: the race detector of Go 1.26 dies
-// when two of them run timers of one bubble at the same time.
-func bubble(t *testing.T, f func(t *testing.T)) {
-	t.Helper()
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	synctest.Test(t, f)
+// oneProcessor holds the rest of a test to one processor: the race detector of
+// Go 1.26 dies (SIGSEGV in SlotLock) when two run timers of one bubble at once.
+func oneProcessor(t *testing.T) {
+	n := runtime.GOMAXPROCS(1)
+	t.Cleanup(func() { runtime.GOMAXPROCS(n) })
 }
 
 func noise(n int) []byte {
@@ -63,7 +62,8 @@ func TestEverythingArrivesInOrder(t *testing.T) {
 		{"hardly anything passes", Conditions{Loss: 0.6}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			oneProcessor(t)
+			synctest.Test(t, func(t *testing.T) {
 				l := New(1, test.Conditions)
 				board, city := l.Pair()
 				all := noise(300_000)
@@ -98,7 +98,8 @@ func TestEverythingArrivesInOrder(t *testing.T) {
 }
 
 func TestTimesOfAThinLink(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	oneProcessor(t)
+	synctest.Test(t, func(t *testing.T) {
 		board, city := New(1, thin).Pair()
 		start := time.Now()
 		send(t, board, []byte{1})
@@ -120,7 +121,8 @@ func TestTimesOfAThinLink(t *testing.T) {
 }
 
 func TestConnectionsShareTheBandwidth(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	oneProcessor(t)
+	synctest.Test(t, func(t *testing.T) {
 		l := New(1, Conditions{Bandwidth: 8 * (MSS + Header) * 10}) // ten segments a second
 		start := time.Now()
 		var all sync.WaitGroup
@@ -138,7 +140,8 @@ func TestConnectionsShareTheBandwidth(t *testing.T) {
 
 func TestTheSeedDecides(t *testing.T) {
 	took := func(seed uint64) (d time.Duration) {
-		bubble(t, func(t *testing.T) {
+		oneProcessor(t)
+		synctest.Test(t, func(t *testing.T) {
 			board, city := New(seed, Conditions{Bandwidth: 256_000, Latency: 80 * time.Millisecond, Jitter: 320 * time.Millisecond, Loss: 0.02}).Pair()
 			start := time.Now()
 			go func() { send(t, board, make([]byte, 200_000)) }()
@@ -155,7 +158,8 @@ func TestTheSeedDecides(t *testing.T) {
 }
 
 func TestBuffersAreBounded(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	oneProcessor(t)
+	synctest.Test(t, func(t *testing.T) {
 		board, city := New(1, thin).Pair()
 		board.SetWriteDeadline(time.Now().Add(time.Hour))
 		n, err := board.Write(make([]byte, 1<<20)) // nobody reads
@@ -190,7 +194,8 @@ func TestDeadlines(t *testing.T) {
 		{"both, write", net.Conn.SetDeadline, block},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			oneProcessor(t)
+			synctest.Test(t, func(t *testing.T) {
 				c, peer := New(1, Conditions{}).Pair()
 				want := func(after time.Duration) {
 					t.Helper()
@@ -224,7 +229,8 @@ func TestDeadlines(t *testing.T) {
 }
 
 func TestEnds(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	oneProcessor(t)
+	synctest.Test(t, func(t *testing.T) {
 		l := New(1, thin)
 		board, city := l.Pair()
 		send(t, board, noise(5000))
@@ -272,7 +278,8 @@ func TestDial(t *testing.T) {
 		{"black hole to the board", Conditions{BlackHole: ToBoard}, true, ctxMost, syscall.ETIMEDOUT, 127 * time.Second},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			oneProcessor(t)
+			synctest.Test(t, func(t *testing.T) {
 				var at Exchange
 				var accepting sync.WaitGroup
 				if test.listens {

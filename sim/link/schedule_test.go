@@ -5,13 +5,15 @@ import (
 	"context"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"pgregory.net/rapid"
 )
 
 func TestPlay(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	oneProcessor(t)
+	synctest.Test(t, func(t *testing.T) {
 		l := New(1, Conditions{})
 		s := Schedule{{time.Second, thin}, {time.Hour, Conditions{}}}.With(time.Minute, 2*time.Minute, Conditions{Down: true})
 		ctx, cancel := context.WithCancel(t.Context())
