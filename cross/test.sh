@@ -32,7 +32,18 @@ missing() {
 	[ -e /usr/include/modbus/modbus.h ] || echo libmodbus-dev
 }
 
+# The broker that is built from source has a module file of its own, and stays in
+# Go's build cache.
+nats() {
+	CGO_ENABLED=0 go tool -n -modfile=cross/nats.mod nats-server >/dev/null ||
+		leave_out nats-server "it could not be built"
+}
+
 step_tools() {
+	nats && packages
+}
+
+packages() {
 	local want root=''
 	want=$(missing | tr '\n' ' ')
 	[ -n "$want" ] || return 0
