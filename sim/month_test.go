@@ -126,11 +126,11 @@ func playPlan(t *testing.T, p plan) {
 		made := 0
 		for _, c := range centers {
 			c.end()
-			made += c.moves + c.starts // each is an event
+			made += c.moves + c.starts + int(c.synced.Load()) // each is an event
 			report.LinkDrops += c.link.Drops()
 			toCity, toBoard := c.link.Counts()
-			t.Logf("%s: %d events, %d starts, %d connections; to the city %.1f MB, to the board %.1f MB, ACKs %.1f MB", c.site.Device,
-				c.moves, c.starts, c.link.Connections(), mega(toCity.IP()), mega(toBoard.IP()), mega(toCity.BareIP()+toBoard.BareIP()))
+			t.Logf("%s: %d events, %d starts, clock set %d times, %d connections; to the city %.1f MB, to the board %.1f MB, ACKs %.1f MB", c.site.Device,
+				c.moves, c.starts, c.synced.Load(), c.link.Connections(), mega(toCity.IP()), mega(toBoard.IP()), mega(toCity.BareIP()+toBoard.BareIP()))
 		}
 		city.stop()
 		streams, err := cloud.Audit(t.Context(), city.store)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -153,6 +154,7 @@ type virtualBoard struct {
 	// clock makes the clock of a start; nil is one that is right.
 	clock  func(boot string, begin time.Time) *agent.Clock
 	starts int
+	synced atomic.Int64 // clock.synced events that its agents accepted
 
 	cancel context.CancelFunc
 	done   sync.WaitGroup
@@ -179,7 +181,7 @@ func (b *virtualBoard) start() {
 		err := agent.Run(ctx, agent.Config{
 			Site: b.site, Dir: filepath.Join(b.city.dir, string(b.site.Device)), Ports: b.ports, Version: "test", Clock: clock,
 			Dial: func(ctx context.Context, _ *url.URL) (net.Conn, error) { return b.link.Dial(ctx, &b.city.port) },
-			Log:  slog.New(agentLog{b.city.tally, b.site.Device}),
+			Log:  slog.New(agentLog{b}),
 		})
 		if err != nil {
 			b.city.t.Errorf("agent: %v", err)
@@ -200,10 +202,7 @@ func (b *virtualBoard) cutPower() {
 }
 
 // agentLog hands what an agent accepted to the books.
-type agentLog struct {
-	tally  *Tally
-	device longan.DeviceID
-}
+type agentLog struct{ board *virtualBoard }
 
 // Enabled implements slog.Handler.
 func (agentLog) Enabled(context.Context, slog.Level) bool { return true }
@@ -211,8 +210,12 @@ func (agentLog) Enabled(context.Context, slog.Level) bool { return true }
 // Handle implements slog.Handler.
 func (l agentLog) Handle(_ context.Context, r slog.Record) error {
 	if r.Message == "accepted" {
-		if a := attrs(r); a["durable"].Bool() {
-			l.tally.Accept(l.device, a["epoch"].String(), a["lane"].String(), a["seq"].Uint64())
+		a := attrs(r)
+		if a["durable"].Bool() {
+			l.board.city.tally.Accept(l.board.site.Device, a["epoch"].String(), a["lane"].String(), a["seq"].Uint64())
+		}
+		if a["type"].String() == longan.ClockSynced {
+			l.board.synced.Add(1)
 		}
 	}
 	return nil
