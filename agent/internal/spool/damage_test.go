@@ -48,6 +48,7 @@ func damages() map[string]func(b []byte) []byte {
 		"flipped bits":  flipBits,
 		"flipped trees": flipTrees,
 		"lost keys":     loseKeys,
+		"false signs":   misguide,
 	}
 }
 
@@ -101,6 +102,20 @@ func loseKeys(b []byte) []byte {
 	for at := 2 * pageSize; at < len(b); at += pageSize {
 		if count := binary.LittleEndian.Uint16(b[at+10:]); b[at+8] == 2 && count > 1 {
 			binary.LittleEndian.PutUint16(b[at+10:], count-1)
+		}
+	}
+	return b
+}
+
+// misguide raises a key in every branch page by so little that every key is still
+// found when they are read in order, but not when one is looked for.
+func misguide(b []byte) []byte {
+	const header, element, branch = 16, 16, 1
+	for at := 2 * pageSize; at < len(b); at += pageSize {
+		if count := binary.LittleEndian.Uint16(b[at+10:]); b[at+8] == branch && count > 1 {
+			e := at + header + element // of the second child
+			key := e + int(binary.LittleEndian.Uint32(b[e:]))
+			b[key+int(binary.LittleEndian.Uint32(b[e+4:]))-1]++
 		}
 	}
 	return b

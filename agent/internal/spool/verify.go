@@ -52,14 +52,24 @@ func verify(path string) (c *content, err error) {
 			err = fmt.Errorf("%v: %w", p, errCorrupt)
 		}
 	}()
-	db, err := bolt.Open(path, 0o600, &bolt.Options{
-		Timeout: 2 * time.Second, ReadOnly: true, FreelistType: bolt.FreelistMapType, PageSize: pageSize,
-	})
+	options := bolt.Options{Timeout: 2 * time.Second, ReadOnly: true, FreelistType: bolt.FreelistMapType, PageSize: pageSize}
+	db, err := bolt.Open(path, 0o600, &options)
 	if err != nil {
 		return nil, err
 	}
 	c, err = readContent(db)
-	return c, errors.Join(err, db.Close()) // not reached after a panic: bbolt may hold its locks then
+	if err = errors.Join(err, db.Close()); err != nil { // not reached after a panic: bbolt may hold its locks then
+		return c, err
+	}
+	// To write, bbolt looks for the free pages when it opens the file, and panics
+	// where keys are not where the tree says or a page is used twice. It walks in a
+	// goroutine of its own, where nobody could recover from a bad page: so not
+	// before all were read.
+	options.PreLoadFreelist = true
+	if db, err = bolt.Open(path, 0o600, &options); err != nil {
+		return nil, err
+	}
+	return c, db.Close()
 }
 
 // checkMetas checks the two meta pages that bbolt writes in turn. When the newer
