@@ -238,3 +238,16 @@ func distribution(d []time.Duration) Milliseconds {
 	}
 	return Milliseconds{P50: at(0.50), P99: at(0.99), Max: at(1)}
 }
+
+// marks returns how far every stream has been accepted.
+func (t *Tally) marks() map[stream]uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	marks := make(map[stream]uint64, len(t.accepted))
+	for s, seqs := range t.accepted {
+		for seq := range seqs {
+			marks[s] = max(marks[s], seq)
+		}
+	}
+	return marks
+}

@@ -2,6 +2,7 @@
 //
 //	longan-sim demo [-centers 3] [-for 20s] [-json] [-kill] [-broker URL]
 //	longan-sim bench spool [-json] [-n 100000] [-dir DIR]
+//	longan-sim fleet [-json] [-centers 199] [-outage 10m] [-backlog 24h] [-broker URL]
 //	longan-sim bench path [-json] [-n 100000] [-dir DIR]
 package main
 
@@ -30,6 +31,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 			return demo(args[1:], stdout, stderr)
 		case "crash":
 			return crash(args[1:], stdout, stderr)
+		case "fleet":
+			return fleet(args[1:], stdout, stderr)
 		case "bench":
 			return benchmark(args[1:], stdout, stderr)
 		}
@@ -37,6 +40,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	fmt.Fprint(stderr, `用法 / usage:
   longan-sim demo    演示：市中心和几个乡镇中心 / the city and a few centers
   longan-sim crash   断电、坏盘、满盘，看丢不丢 / power cuts, damaged and full disks
+  longan-sim fleet   全部中心，市中心停机后恢复 / all centers, when the city was away and is back
   longan-sim bench   测量缓存、上行全程，与同类对照 / measure the spool and the way to the city beside their peers
   longan-sim demo -h 全部选项 / all options
 `)
