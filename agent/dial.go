@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/url"
 
@@ -13,5 +14,6 @@ import (
 // Config.Dial. Certificates are verified by the clock, which is to be that of the
 // Config as well: it gets better while the agent runs.
 func Dialer(site *firmwareconfig.Site, clk *Clock) func(ctx context.Context, broker *url.URL) (net.Conn, error) {
-	return (&dial.Dialer{CA: site.Uplink.CA, Now: clk.Now}).Dial
+	const sessions = 8 // as many as a site has brokers
+	return (&dial.Dialer{CA: site.Uplink.CA, Now: clk.Now, Sessions: tls.NewLRUClientSessionCache(sessions)}).Dial
 }

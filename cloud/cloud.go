@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -35,8 +36,9 @@ func SetPassword(path string, device longan.DeviceID, password []byte) error {
 
 // Cloud is a city, to be run once.
 type Cloud struct {
-	cfg   Config
-	ready chan struct{}
+	cfg    Config
+	ready  chan struct{}
+	secure net.Listener // Config.MQTTS with TLS, or nil
 
 	mu     sync.Mutex // guards what Run sets and Metrics reads
 	ingest *ingest.Ingest
@@ -54,7 +56,16 @@ func New(cfg Config) (*Cloud, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Cloud{cfg: cfg, ready: make(chan struct{})}, nil
+	c := &Cloud{cfg: cfg, ready: make(chan struct{})}
+	if cfg.MQTTS != nil {
+		log := cfg.Log.With("part", "broker")
+		cert, err := openCertificate(cfg.TLSCert, cfg.TLSKey, cfg.Now, log)
+		if err != nil {
+			return nil, fmt.Errorf("configure city: %w", err)
+		}
+		c.secure = &tlsListener{Listener: cfg.MQTTS, config: cert.config(), log: log}
+	}
+	return c, nil
 }
 
 // Run is New and Cloud.Run in one.
@@ -136,8 +147,10 @@ func (c *Cloud) serve(ctx context.Context, st *store.Store, view *live.View, in 
 		}
 		return nil
 	})
-	if b != nil {
-		start(func(context.Context) error { return b.Serve(c.cfg.MQTT) })
+	for _, l := range []net.Listener{c.cfg.MQTT, c.secure} {
+		if b != nil && l != nil {
+			start(func(context.Context) error { return b.Serve(l) })
+		}
 	}
 	if c.cfg.HTTP != nil {
 		start(func(ctx context.Context) error { return c.serveHTTP(ctx, st, view) })
@@ -161,11 +174,10 @@ type partError struct{ error }
 
 // closeListeners closes what Run was given but may not have come to use.
 func (c *Cloud) closeListeners() {
-	if c.cfg.MQTT != nil {
-		c.cfg.MQTT.Close()
-	}
-	if c.cfg.HTTP != nil {
-		c.cfg.HTTP.Close()
+	for _, l := range []net.Listener{c.cfg.MQTT, c.cfg.MQTTS, c.cfg.HTTP} {
+		if l != nil {
+			l.Close()
+		}
 	}
 }
 

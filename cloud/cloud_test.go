@@ -214,6 +214,9 @@ func TestConfigErrors(t *testing.T) {
 		{"nothing to listen to", Config{StorePath: "x", InsecureDemo: true}, ErrNoBroker},
 		{"no passwords", Config{StorePath: "x", MQTT: l}, ErrNoPasswords},
 		{"two brokers", Config{StorePath: "x", MQTT: l, Broker: "tcp://b"}, ErrTwoBrokers},
+		{"two brokers, one with TLS", Config{StorePath: "x", MQTTS: l, Broker: "tcp://b"}, ErrTwoBrokers},
+		{"TLS without a certificate", Config{StorePath: "x", MQTTS: l, InsecureDemo: true}, ErrCertificate},
+		{"TLS without files", Config{StorePath: "x", MQTTS: l, TLSCert: "none.pem", TLSKey: "none.key", InsecureDemo: true}, ErrCertificate},
 		{"county", Config{StorePath: "x", Broker: "tcp://b", Counties: []string{"62120"}}, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -22,6 +22,13 @@ type Config struct {
 
 	// MQTT is where boards reach the embedded broker. Run closes it.
 	MQTT net.Listener
+	// MQTTS is where they reach it with TLS 1.2 or later, beside MQTT or instead of
+	// it: a plain listener. Run closes it.
+	MQTTS net.Listener
+	// TLSCert and TLSKey are the PEM files of the certificate, with what stands
+	// between it and the CA behind it, and of its key. New ones are taken at the next
+	// connection.
+	TLSCert, TLSKey string
 	// PasswordFile knows the boards of the embedded broker; see SetPassword.
 	PasswordFile string
 	// InsecureDemo lets everybody in to the embedded broker without a password.
@@ -49,6 +56,7 @@ var (
 	ErrNoPasswords = errors.New("the embedded broker needs a password file, or the insecure demo")
 	ErrNoBroker    = errors.New("no MQTT listener and no broker")
 	ErrTwoBrokers  = errors.New("an MQTT listener is of the embedded broker: give either it or an external broker")
+	ErrCertificate = errors.New("the TLS listener needs a certificate and its key")
 )
 
 func (c *Config) check() error {
@@ -56,10 +64,12 @@ func (c *Config) check() error {
 	switch {
 	case c.StorePath == "":
 		return errors.New("no store path")
-	case embedded && c.MQTT == nil:
+	case embedded && c.MQTT == nil && c.MQTTS == nil:
 		return ErrNoBroker
-	case !embedded && c.MQTT != nil:
+	case !embedded && (c.MQTT != nil || c.MQTTS != nil):
 		return ErrTwoBrokers
+	case c.MQTTS != nil && (c.TLSCert == "" || c.TLSKey == ""):
+		return ErrCertificate
 	case embedded && c.PasswordFile == "" && !c.InsecureDemo:
 		return ErrNoPasswords
 	}

@@ -25,6 +25,10 @@ type Dialer struct {
 	CA string
 	// Now is what time it is, as far as the board knows.
 	Now func() clock.Stamp
+	// Sessions remembers TLS sessions: coming back to a broker then takes neither
+	// its certificates over the link again nor the time to check a signature. They
+	// are still held to CA and Now. Nil is none.
+	Sessions tls.ClientSessionCache
 }
 
 // Dial connects to a broker: mqtt://host:1883 or mqtts://host:8883. Its errors say
@@ -56,7 +60,7 @@ const maxChain = 4
 // is verified as of the moment from which it is. A certificate that has ended by
 // the board's time has ended.
 func (d *Dialer) dialTLS(ctx context.Context, broker *url.URL) (net.Conn, error) {
-	cfg := &tls.Config{ServerName: broker.Hostname(), MinVersion: tls.VersionTLS12}
+	cfg := &tls.Config{ServerName: broker.Hostname(), MinVersion: tls.VersionTLS12, ClientSessionCache: d.Sessions}
 	if d.CA != "" {
 		pool, err := readCA(d.CA)
 		if err != nil {

@@ -122,6 +122,40 @@ func board(wall time.Time, synced bool) *clock.Clock {
 	}
 }
 
+// TestComingBackIsCheap: a second connection resumes the session, and is verified
+// all the same.
+func TestComingBackIsCheap(t *testing.T) {
+	ca := newAuthority(t)
+	today := time.Date(2027, 3, 1, 8, 0, 0, 0, time.UTC)
+	broker := ca.broker(today.AddDate(0, 0, -1), today.AddDate(1, 0, 0))
+	clk := board(today, false)
+	d := &Dialer{CA: ca.file(), Now: clk.Now, Sessions: tls.NewLRUClientSessionCache(1)}
+	for i := range 3 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		conn, err := d.Dial(ctx, broker)
+		cancel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(conn, make([]byte, 1)); err != nil { // the ticket comes before it
+			t.Error(err)
+		}
+		if got := conn.(*tls.Conn).ConnectionState().DidResume; got != (i > 0) {
+			t.Errorf("connection %d resumed a session: %v", i, got)
+		}
+		conn.Close()
+	}
+	clk.Observe(today.AddDate(2, 0, 0)) // it has ended meanwhile
+	if err := greeted(t, d, broker); err == nil {
+		t.Error("a session outlived its certificate")
+	}
+	clk = board(today, false)
+	d.CA, d.Now = newAuthority(t).file(), clk.Now
+	if err := greeted(t, d, broker); err == nil {
+		t.Error("a session outlived the trust in its CA")
+	}
+}
+
 // greeted connects and reads the broker's greeting.
 func greeted(t *testing.T, d *Dialer, broker *url.URL) error {
 	t.Helper()

@@ -31,6 +31,11 @@ func TestUsage(t *testing.T) {
 		{"both", []string{"run", "-insecure-demo", "-passwords", "x"}, "choose one"},
 		{"broker and mqtt", []string{"run", "-broker", "tcp://h", "-mqtt", ":1"}, "-broker"},
 		{"no mqtt", []string{"run", "-insecure-demo", "-mqtt", ""}, "-mqtt"},
+		{"TLS without a certificate", []string{"run", "-insecure-demo", "-mqtts", ":1"}, "-tls-cert city.pem"},
+		{"a certificate without TLS", []string{"run", "-insecure-demo", "-tls-cert", "x", "-tls-key", "y"}, "-mqtts :8883"},
+		{"broker and TLS", []string{"run", "-broker", "tcp://h", "-mqtts", ":1", "-tls-cert", "x", "-tls-key", "y"}, "-broker"},
+		{"no such certificate", []string{"run", "-insecure-demo", "-mqtts", "127.0.0.1:0", "-http", "", "-data", dir,
+			"-tls-cert", filepath.Join(dir, "none.pem"), "-tls-key", filepath.Join(dir, "none.key")}, "docs/operations.md"},
 		{"log", []string{"run", "-insecure-demo", "-log", "xml"}, "text 或 json"},
 		{"level", []string{"run", "-insecure-demo", "-log-level", "loud"}, "-log-level"},
 		{"county", []string{"run", "-broker", "tcp://h", "-http", "", "-data", dir, "-county", "武都"}, "621202"},
@@ -56,6 +61,24 @@ func TestDemoListensHereOnly(t *testing.T) {
 	o, err = parseOptions([]string{"-insecure-demo", "-mqtt", ":1883"}, io.Discard)
 	if err != nil || o.mqtt != ":1883" || o.http != "127.0.0.1:8080" {
 		t.Errorf("mqtt %s, http %s, %v; want what was told", o.mqtt, o.http, err)
+	}
+}
+
+// TestTLSAlone: with TLS nothing is open without it, unless told.
+func TestTLSAlone(t *testing.T) {
+	tls := []string{"-passwords", "p", "-mqtts", ":8883", "-tls-cert", "c", "-tls-key", "k"}
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{tls, ""},
+		{append(tls, "-mqtt", ":1883"), ":1883"},
+		{[]string{"-passwords", "p"}, ":1883"},
+		{[]string{"-insecure-demo", "-mqtts", ":8883", "-tls-cert", "c", "-tls-key", "k"}, ""},
+	} {
+		if o, err := parseOptions(test.args, io.Discard); err != nil || o.mqtt != test.want {
+			t.Errorf("%v: mqtt %q, %v; want %q", test.args, o.mqtt, err, test.want)
+		}
 	}
 }
 
