@@ -48,7 +48,7 @@ func (b *Bench) agentOnce(ctx context.Context, agent, cloud, dir string) (queued
 	if err := os.Mkdir(data, 0o700); err != nil {
 		return queued, drained, err
 	}
-	if out, err := exec.CommandContext(ctx, b.Self, childArgs(ours, "fill", data, b.Events, 1)...).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(ctx, b.Self, childArgs(b.Mix, ours, "fill", data, b.Events, 1)...).CombinedOutput(); err != nil {
 		return queued, drained, fmt.Errorf("fill: %w: %s", err, out)
 	}
 	broker, err := freeAddress()

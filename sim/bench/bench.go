@@ -5,6 +5,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,6 +24,7 @@ type Bench struct {
 	Events  int       // of an outage; 0 is 100,000. The other figures take fewer
 	Repeats int       // of every figure, of which the median counts; 0 is 3
 	Only    []string  // names of figures; empty is all
+	Mix     string    // Usual or Noise; "" is Usual
 	Self    string    // a program that calls Child with its arguments behind "bench child"
 	JSON    bool      // one object a line, not a table
 	Out     io.Writer // takes the figures
@@ -66,7 +68,7 @@ func (b *Bench) Run(ctx context.Context) (err error) {
 	} else if err := os.MkdirAll(b.Dir, 0o700); err != nil {
 		return fmt.Errorf("make folder: %w", err)
 	}
-	b.gen = newGenerator(1)
+	b.gen = newGenerator(1, b.Mix)
 	var why error
 	if b.disk, why = openDisk(ctx, b.Dir); why != nil {
 		b.Log.Warn("没有专用回环磁盘，字节数按 spool 自己的统计 / no loop device; bytes are as the spool counts them", "err", why)
@@ -97,6 +99,7 @@ func (b *Bench) defaults() {
 	if b.Repeats == 0 {
 		b.Repeats = 3
 	}
+	b.Mix = cmp.Or(b.Mix, Usual)
 	if b.Log == nil {
 		b.Log = slog.New(slog.DiscardHandler)
 	}
@@ -257,7 +260,7 @@ func (b *Bench) header() {
 	raw, deflated := b.gen.compressed()
 	if b.JSON {
 		line, err := json.Marshal(map[string]any{
-			"figure": "events", "raw_bytes": round(raw), "deflated_bytes": round(deflated), "method": "64 KiB together, DEFLATE level 6",
+			"figure": "events", "mix": b.Mix, "raw_bytes": round(raw), "deflated_bytes": round(deflated), "method": "64 KiB together, DEFLATE level 6",
 			"events": b.Events, "repeats": b.Repeats, "disk": b.disk.method,
 		})
 		if err == nil {
@@ -265,7 +268,7 @@ func (b *Bench) header() {
 		}
 		return
 	}
-	fmt.Fprintf(b.Out, "事件 events of %.0f B JSON, %.0f B after DEFLATE of 64 KiB together; %d repeats, medians\n", raw, deflated, b.Repeats)
+	fmt.Fprintf(b.Out, "事件 events (%s) of %.0f B JSON, %.0f B after DEFLATE of 64 KiB together; %d repeats, medians\n", b.Mix, raw, deflated, b.Repeats)
 	fmt.Fprintf(b.Out, "%-20s %-16s %10s %10s %12s %8s %8s %4s  %s\n", "figure", "unit", ours, sqlite, naive, "goal", "fsync µs", "met", "method")
 }
 

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 func TestStoresGiveBackWhatTheyTook(t *testing.T) {
 	for _, name := range storeNames() {
 		t.Run(name, func(t *testing.T) {
-			dir, g := t.TempDir(), newGenerator(1)
+			dir, g := t.TempDir(), newGenerator(1, Usual)
 			s, err := openStore(name, dir)
 			if err != nil {
 				t.Fatal(err)
@@ -83,20 +83,25 @@ func TestLoadStopsWithItsStore(t *testing.T) {
 		if err := s.close(); err != nil {
 			t.Fatal(err)
 		}
-		if err := load(t.Context(), s, newGenerator(1)); err == nil || !strings.Contains(err.Error(), "closed") {
+		if err := load(t.Context(), s, newGenerator(1, Usual)); err == nil || !strings.Contains(err.Error(), "closed") {
 			t.Errorf("%s on a closed spool: got %v, want an error that says so", name, err)
 		}
 	}
 }
 
 func TestEventsAreOfTheirSizeAndValid(t *testing.T) {
-	g := newGenerator(1)
+	for _, mix := range []string{Usual, Noise} {
+		t.Run(mix, func(t *testing.T) { checkEvents(t, newGenerator(1, mix)) })
+	}
+}
+
+func checkEvents(t *testing.T, g *generator) {
 	alarms := 0
 	for range patterns {
 		var e longan.Event
 		g.next(&e, longan.Sample)
 		text := e.AppendJSON(nil)
-		if len(text) < eventSize-20 || len(text) > eventSize+20 {
+		if len(text) < eventSize-60 || len(text) > eventSize+20 {
 			t.Fatalf("event of %d bytes, want about %d: %s", len(text), eventSize, text)
 		}
 		if _, err := longan.ParseEvent(text); err != nil {

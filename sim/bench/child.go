@@ -26,10 +26,11 @@ func Child(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer
 	dir := flags.String("dir", "", "")
 	n := flags.Int("n", 0, "")
 	rate := flags.Int("rate", 1, "")
+	mix := flags.String("mix", Usual, "")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	g, in := newGenerator(1), bufio.NewReader(stdin)
+	g, in := newGenerator(1, *mix), bufio.NewReader(stdin)
 	next := func(done string) error {
 		if _, err := fmt.Fprintln(stdout, done); err != nil {
 			return err

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,7 @@ type Path struct {
 	Repeats int           // rounds, of which the median counts; 0 is 3
 	Idle    time.Duration // how long an idle center is watched; 0 is 5 min
 	Only    []string      // names of measurements; empty is all
+	Mix     string        // of the outage's events, Usual or Noise; "" is Usual
 	Self    string        // a program that calls Child with its arguments behind "bench child"
 	JSON    bool          // one object a line, not a table
 	Out     io.Writer     // takes the figures
@@ -102,6 +104,7 @@ func (p *Path) defaults() {
 	if p.Idle == 0 {
 		p.Idle = 5 * time.Minute
 	}
+	p.Mix = cmp.Or(p.Mix, Usual)
 	if p.loneGap == 0 {
 		p.loneGap = loneGap
 	}

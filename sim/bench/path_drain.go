@@ -27,7 +27,7 @@ func (p *Path) drain(ctx context.Context) ([]PathFigure, error) {
 	if err != nil {
 		return nil, err
 	}
-	method := fmt.Sprintf("%d events of %d B; TCP connect to the last commit, the bridge: to the last message at a subscriber", p.Events, eventSize)
+	method := fmt.Sprintf("%d events of %d B (%s); TCP connect to the last commit, the bridge: to the last message at a subscriber", p.Events, eventSize, p.Mix)
 	var figures []PathFigure
 	for _, via := range []string{viaMosquitto, viaEmbedded} {
 		rate := pathFigure("drain", "events/s", via, method, samples, "per_s")
@@ -47,7 +47,7 @@ func (p *Path) drainBoard(ctx context.Context, way, dir string) (values, error) 
 	if err := os.Mkdir(data, 0o700); err != nil {
 		return nil, err
 	}
-	if out, err := exec.CommandContext(ctx, p.Self, childArgs(ours, "fill", data, p.Events, 1)...).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(ctx, p.Self, childArgs(p.Mix, ours, "fill", data, p.Events, 1)...).CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("fill: %w: %s", err, out)
 	}
 	r, err := p.startRig(ctx, way, dir, true)

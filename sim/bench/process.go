@@ -17,8 +17,8 @@ import (
 )
 
 // childArgs are the arguments with which a program reaches Child.
-func childArgs(store, task, dir string, n, rate int) []string {
-	return []string{"bench", "child", "-store", store, "-task", task, "-dir", dir, "-n", strconv.Itoa(n), "-rate", strconv.Itoa(rate)}
+func childArgs(mix, store, task, dir string, n, rate int) []string {
+	return []string{"bench", "child", "-mix", mix, "-store", store, "-task", task, "-dir", dir, "-n", strconv.Itoa(n), "-rate", strconv.Itoa(rate)}
 }
 
 // syncs counts, with strace, the calls of fsync and its relatives that a store
@@ -26,7 +26,7 @@ func childArgs(store, task, dir string, n, rate int) []string {
 func (b *Bench) syncs(ctx context.Context, store, dir string, rate, n int) (int, error) {
 	list := filepath.Join(dir, "calls.txt")
 	args := []string{"-f", "-c", "-o", list, "-e", "trace=fsync,fdatasync,msync,sync,syncfs,sync_file_range", b.Self}
-	cmd := exec.CommandContext(ctx, "strace", append(args, childArgs(store, "live", dir, n, rate)...)...)
+	cmd := exec.CommandContext(ctx, "strace", append(args, childArgs(b.Mix, store, "live", dir, n, rate)...)...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return 0, fmt.Errorf("strace: %w: %s", err, out)
 	}
@@ -65,7 +65,7 @@ type memories struct{ base, queued, drained memory }
 
 // memories measures a store in a process of its own with n events.
 func (b *Bench) memories(ctx context.Context, store, dir string, n int) (m memories, err error) {
-	cmd := exec.CommandContext(ctx, b.Self, childArgs(store, "memory", dir, n, 1)...)
+	cmd := exec.CommandContext(ctx, b.Self, childArgs(b.Mix, store, "memory", dir, n, 1)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var words bytes.Buffer
 	cmd.Stderr = &words

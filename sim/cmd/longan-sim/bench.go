@@ -43,12 +43,13 @@ type benchFlags struct {
 	verbose bool
 }
 
-func newBenchFlags(name string, stderr io.Writer, names []string, events, repeats *int, dir *string, asJSON *bool) *benchFlags {
+func newBenchFlags(name string, stderr io.Writer, names []string, events, repeats *int, dir, mix *string, asJSON *bool) *benchFlags {
 	f := &benchFlags{FlagSet: flag.NewFlagSet("longan-sim bench "+name, flag.ContinueOnError)}
 	f.SetOutput(stderr)
 	f.IntVar(events, "n", 100_000, "events of an outage / 断网期间的事件数")
 	f.IntVar(repeats, "repeats", 3, "of every figure; the median counts / 重复次数，取中位数")
 	f.StringVar(dir, "dir", "", "a folder on the disk to be measured / 被测磁盘上的目录")
+	f.StringVar(mix, "mix", bench.Usual, "what events hold: usual, or noise that compresses badly / 事件内容：usual 平常，noise 难压缩")
 	f.BoolVar(asJSON, "json", false, "one JSON object a line / 每行一个 JSON 对象")
 	f.StringVar(&f.only, "only", "", "some of "+strings.Join(names, ",")+" / 只测其中几项")
 	f.BoolVar(&f.verbose, "v", false, "log every measurement / 记录每次测量")
@@ -76,9 +77,9 @@ func (f *benchFlags) parse(args []string, stderr io.Writer, valid func() bool) (
 
 func benchSpool(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	b := &bench.Bench{Out: stdout}
-	flags := newBenchFlags("spool", stderr, bench.Names(), &b.Events, &b.Repeats, &b.Dir, &b.JSON)
+	flags := newBenchFlags("spool", stderr, bench.Names(), &b.Events, &b.Repeats, &b.Dir, &b.Mix, &b.JSON)
 	var ok bool
-	if b.Only, b.Log, ok = flags.parse(args, stderr, func() bool { return b.Events > 0 && b.Repeats > 0 }); !ok {
+	if b.Only, b.Log, ok = flags.parse(args, stderr, func() bool { return b.Events > 0 && b.Repeats > 0 && bench.ValidMix(b.Mix) }); !ok {
 		return 2
 	}
 	var err error
@@ -90,10 +91,12 @@ func benchSpool(ctx context.Context, args []string, stdout, stderr io.Writer) in
 
 func benchPath(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	p := &bench.Path{Out: stdout}
-	flags := newBenchFlags("path", stderr, bench.PathNames(), &p.Events, &p.Repeats, &p.Dir, &p.JSON)
+	flags := newBenchFlags("path", stderr, bench.PathNames(), &p.Events, &p.Repeats, &p.Dir, &p.Mix, &p.JSON)
 	flags.IntVar(&p.Alarms, "alarms", 200, "alarms one after the other in each round / 每轮逐个报警数")
 	flags.DurationVar(&p.Idle, "idle", 5*time.Minute, "how long an idle center is watched / 观察空闲中心多久")
-	valid := func() bool { return p.Events > 0 && p.Repeats > 0 && p.Alarms > 0 && p.Idle > 0 }
+	valid := func() bool {
+		return p.Events > 0 && p.Repeats > 0 && p.Alarms > 0 && p.Idle > 0 && bench.ValidMix(p.Mix)
+	}
 	var ok bool
 	if p.Only, p.Log, ok = flags.parse(args, stderr, valid); !ok {
 		return 2
