@@ -100,7 +100,10 @@ func (c *Cloud) Run(ctx context.Context) (err error) {
 	if err := preload(ctx, st, view); err != nil {
 		return err
 	}
-	src, err := c.cfg.openSource()
+	src, err := c.cfg.openSource(func(client, what, why string) {
+		reason, _, _ := strings.Cut(what, " ") // connect, publish, subscribe
+		view.ApplyRefusal(longan.DeviceID(client), live.AtBroker, reason, what+": "+why)
+	})
 	if err != nil {
 		return err
 	}
@@ -211,6 +214,13 @@ func preload(ctx context.Context, st *store.Store, view *live.View) error {
 			}
 			view.ApplyStreams(s.Device, s.Epoch, ingest.Streams(lanes))
 		}
+	}
+	conflicts, err := st.Conflicts(ctx)
+	if err != nil {
+		return err
+	}
+	for _, k := range conflicts {
+		view.ApplyConflicts(k.Device, k.Count, k.Last)
 	}
 	alarms, err := st.RecentAlarms(ctx, store.MaxLimit)
 	if err != nil {

@@ -98,10 +98,10 @@ type source struct {
 }
 
 // openSource starts the embedded broker, or finds out how to reach the external
-// one.
-func (c *Config) openSource() (*source, error) {
+// one. refused is told of what the embedded one refuses.
+func (c *Config) openSource(refused func(client, what, why string)) (*source, error) {
 	if c.Broker == "" && c.Dial == nil {
-		return c.embed()
+		return c.embed(refused)
 	}
 	s := &source{dial: c.Dial}
 	if c.Broker == "" {
@@ -119,8 +119,8 @@ func (c *Config) openSource() (*source, error) {
 	return s, nil
 }
 
-func (c *Config) embed() (*source, error) {
-	cfg := broker.Config{Log: c.Log.With("part", "broker"), Anonymous: c.InsecureDemo}
+func (c *Config) embed(refused func(client, what, why string)) (*source, error) {
+	cfg := broker.Config{Log: c.Log.With("part", "broker"), Anonymous: c.InsecureDemo, Refused: refused}
 	if c.PasswordFile != "" {
 		passwords, err := broker.OpenPasswords(c.PasswordFile, cfg.Log)
 		if err != nil {

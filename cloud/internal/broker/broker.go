@@ -39,6 +39,9 @@ type Config struct {
 	// A client whose id is a device id has that device's rights; any other may
 	// read everything and publish nothing.
 	Anonymous bool
+	// Refused is told of everything that is refused: who (a client id), what and
+	// why, for people. It must not block. Nil tells nobody.
+	Refused func(client, what, why string)
 }
 
 // Bounds of one client. A packet carries a whole message, its topic and MQTT's
@@ -80,7 +83,7 @@ func New(cfg Config) (*Broker, error) {
 	}
 	b := &Broker{
 		cfg: cfg, log: cfg.Log, inside: newPipeListener(), closing: make(chan struct{}),
-		conns: map[*conn]struct{}{}, refusals: refusals{log: cfg.Log, said: map[string]time.Time{}},
+		conns: map[*conn]struct{}{}, refusals: refusals{log: cfg.Log, tell: cfg.Refused, said: map[string]time.Time{}},
 	}
 	server, err := newMochi(b)
 	if err != nil {

@@ -49,6 +49,7 @@ const insidePrefix = "longan-"
 // sayEvery: a board that asks again every second must not fill the log.
 type refusals struct {
 	log   *slog.Logger
+	tell  func(client, what, why string) // every one of them; nil is nobody
 	count atomic.Uint64
 
 	mu   sync.Mutex
@@ -62,6 +63,9 @@ const (
 
 func (r *refusals) note(client, what, why string) {
 	r.count.Add(1)
+	if r.tell != nil {
+		r.tell(client, what, why)
+	}
 	now := time.Now()
 	r.mu.Lock()
 	last, ok := r.said[client]

@@ -138,6 +138,7 @@ func (in *Ingest) store(ctx context.Context, group []*longan.Batch) error {
 		in.Metrics.Duplicates.Add(uint64(r.Duplicates))
 		if n := len(r.Conflicts); n > 0 {
 			in.Metrics.Conflicts.Add(uint64(n))
+			in.cfg.View.ApplyConflicts(r.Device, n, in.cfg.Now())
 			in.refused.note("another event has this number already: is the board a clone?",
 				"device", r.Device, "epoch", r.Epoch, "lane", r.Lane, "seq", r.Conflicts[0].Seq)
 		}

@@ -50,11 +50,18 @@ type Store interface {
 // View is who wants to see what came, at once. It is called with events only
 // after they are committed.
 type View interface {
-	ApplyStatus(s *longan.Status, retained bool)
+	// ApplyStatus reports whether it refuses the status: another board has the
+	// same device id.
+	ApplyStatus(s *longan.Status, retained bool) (isClone bool)
 	ApplyEvents(events []longan.Event)
 	ApplyStreams(device longan.DeviceID, epoch string, streams []live.Stream)
 	// ApplyBroker is told when the link to the broker is up and when it is lost.
 	ApplyBroker(up bool)
+	// ApplyConflicts is told of events whose numbers other events have.
+	ApplyConflicts(device longan.DeviceID, n int, last time.Time)
+	// ApplyRefusal is told of every message that is not taken; device is "" when
+	// the topic does not name one.
+	ApplyRefusal(device longan.DeviceID, at, reason, detail string)
 }
 
 // Config is what an ingest takes from outside.
@@ -82,7 +89,8 @@ type Ingest struct {
 	unsaved  unsaved
 	acks     ackBook
 	refused  complaints
-	ready    chan struct{} // closed by the first session that is subscribed
+	clones   chan longan.DeviceID // to be told that two boards have their id
+	ready    chan struct{}        // closed by the first session that is subscribed
 	once     sync.Once
 }
 
@@ -107,6 +115,7 @@ func New(cfg Config) (*Ingest, error) {
 	}
 	in := &Ingest{cfg: cfg, log: cfg.Log, statuses: make(chan message, statusQueue), ready: make(chan struct{})}
 	in.batches.wake = make(chan struct{}, 1)
+	in.clones = make(chan longan.DeviceID, maxClones)
 	in.unsaved.latest = map[longan.DeviceID]*longan.Status{}
 	in.acks.init()
 	in.refused.init(cfg.Log)

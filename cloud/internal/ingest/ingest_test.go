@@ -97,13 +97,18 @@ func (s *seam) Ingest(ctx context.Context, batches []*longan.Batch, now time.Tim
 // watcher is a View.
 type watcher struct{ *history }
 
-func (w watcher) ApplyStatus(s *longan.Status, retained bool) {
+func (w watcher) ApplyStatus(s *longan.Status, retained bool) bool {
 	w.add("status %s retained %v", s.Session, retained)
+	return false
 }
 
 func (w watcher) ApplyEvents(events []longan.Event) { w.add("show %d %s", len(events), events[0].Lane) }
 
 func (watcher) ApplyBroker(bool) {}
+
+func (watcher) ApplyConflicts(longan.DeviceID, int, time.Time) {}
+
+func (watcher) ApplyRefusal(_ longan.DeviceID, _, _, _ string) {}
 
 func (w watcher) ApplyStreams(_ longan.DeviceID, _ string, streams []live.Stream) {
 	last := streams[len(streams)-1]

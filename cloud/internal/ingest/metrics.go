@@ -2,9 +2,13 @@ package ingest
 
 import (
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/longan-edge/longan"
+	"github.com/longan-edge/longan/cloud/internal/live"
 )
 
 // Metrics counts since the start. The fields may be read at any time.
@@ -90,8 +94,27 @@ func (c *complaints) note(kind string, args ...any) {
 // refuse counts and logs a message that is not taken.
 func (in *Ingest) refuse(r Reason, topic string, err error) {
 	in.Metrics.Refused[r].Add(1)
+	detail := ""
+	if err != nil {
+		detail = err.Error()
+	}
+	in.cfg.View.ApplyRefusal(deviceIn(topic), live.AtIngest, r.String(), detail)
 	if len(topic) > 100 {
 		topic = topic[:100] + "…"
 	}
 	in.refused.note("message refused: "+r.String(), "topic", topic, "err", err)
+}
+
+// deviceIn returns the device that a topic names, whatever else is wrong with it,
+// or "".
+func deviceIn(topic string) longan.DeviceID {
+	parts := strings.Split(topic, "/")
+	if len(parts) < 4 {
+		return ""
+	}
+	d, err := longan.ParseDeviceID(parts[3])
+	if err != nil {
+		return ""
+	}
+	return d
 }

@@ -81,6 +81,11 @@ func (in *Ingest) session(ctx context.Context) error {
 			return ctx.Err()
 		case err := <-lost:
 			return fmt.Errorf("connection lost: %w", err)
+		case d := <-in.clones:
+			ack := &longan.Ack{Time: in.cfg.Now(), Refused: &longan.Refusal{Reason: longan.RefusedClone}}
+			if err := in.publishAck(ctx, client, d, ack); err != nil {
+				return err
+			}
 		case <-in.acks.wake:
 			if err := in.sendAcks(ctx, client); err != nil {
 				return err
@@ -185,17 +190,25 @@ func (in *Ingest) sendAcks(ctx context.Context, client mqtt.Client) error {
 		if !ok {
 			return nil
 		}
-		payload, err := (&longan.Ack{Epoch: k.epoch, Lanes: lanes, Time: in.cfg.Now()}).Encode()
-		if err != nil {
-			in.refused.note("encode ack", "device", k.device, "err", err)
-			continue
+		if err := in.publishAck(ctx, client, k.device, &longan.Ack{Epoch: k.epoch, Lanes: lanes, Time: in.cfg.Now()}); err != nil {
+			return err
 		}
-		topic := longan.Topic{Device: k.device, Kind: longan.TopicAck}.String()
-		if err := wait(ctx, client.Publish(topic, 0, false, payload), answerTimeout); err != nil {
-			return fmt.Errorf("publish ack: %w", err)
-		}
-		in.Metrics.Acks.Add(1)
 	}
+}
+
+// publishAck sends one ack. One that can't be encoded is told of, and no error.
+func (in *Ingest) publishAck(ctx context.Context, client mqtt.Client, d longan.DeviceID, ack *longan.Ack) error {
+	payload, err := ack.Encode()
+	if err != nil {
+		in.refused.note("encode ack", "device", d, "err", err)
+		return nil
+	}
+	topic := longan.Topic{Device: d, Kind: longan.TopicAck}.String()
+	if err := wait(ctx, client.Publish(topic, 0, false, payload), answerTimeout); err != nil {
+		return fmt.Errorf("publish ack: %w", err)
+	}
+	in.Metrics.Acks.Add(1)
+	return nil
 }
 
 // errWait: the broker did not answer in time.

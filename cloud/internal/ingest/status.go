@@ -14,6 +14,13 @@ import (
 // every device that sent any, all in one transaction.
 const saveEvery = 3 * time.Second
 
+// cloneEvery is the time between two words to the boards that share an id, and
+// maxClones bounds those that wait.
+const (
+	cloneEvery = time.Minute
+	maxClones  = 64
+)
+
 // unsaved is the latest full status of each device that is not saved yet.
 type unsaved struct {
 	mu     sync.Mutex
@@ -49,12 +56,13 @@ func (u *unsaved) putBack(all []*longan.Status) {
 // statusLoop shows statuses at once, until ctx ends. It never waits for the
 // store: a disk that hangs must not make centers look silent.
 func (in *Ingest) statusLoop(ctx context.Context) {
+	told := map[longan.DeviceID]time.Time{}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case m := <-in.statuses:
-			if s := in.applyStatus(m); s != nil && s.Full {
+			if s := in.applyStatus(m, told); s != nil && s.Full {
 				in.unsaved.put(s)
 			}
 		}
@@ -89,7 +97,8 @@ func (in *Ingest) saveLoop(ctx context.Context) {
 }
 
 // applyStatus shows a status, or refuses it and returns nil.
-func (in *Ingest) applyStatus(m message) *longan.Status {
+// told is when the boards of an id were last told of each other.
+func (in *Ingest) applyStatus(m message, told map[longan.DeviceID]time.Time) *longan.Status {
 	if len(m.payload) == 0 {
 		return nil // a retained status was cleared
 	}
@@ -102,6 +111,25 @@ func (in *Ingest) applyStatus(m message) *longan.Status {
 		in.refuse(WrongDevice, m.topic.String(), nil)
 		return nil
 	}
-	in.cfg.View.ApplyStatus(s, m.retained)
+	if in.cfg.View.ApplyStatus(s, m.retained) {
+		in.tellClone(s.Device, told)
+		return nil // it must not take the place of the board that is shown
+	}
 	return s
+}
+
+// tellClone leaves word for the boards of a device id, at most once every
+// cloneEvery, that there are two of them.
+func (in *Ingest) tellClone(d longan.DeviceID, told map[longan.DeviceID]time.Time) {
+	now := time.Now()
+	if at, ok := told[d]; ok && now.Sub(at) < cloneEvery {
+		return
+	}
+	maps.DeleteFunc(told, func(_ longan.DeviceID, at time.Time) bool { return now.Sub(at) >= cloneEvery })
+	select {
+	case in.clones <- d:
+		told[d] = now
+		in.log.Warn("two boards use one device id", "device", d)
+	default: // there are too many of them; the next status is told
+	}
 }

@@ -1,7 +1,6 @@
 package live
 
 import (
-	"slices"
 	"time"
 
 	"github.com/longan-edge/longan"
@@ -32,7 +31,7 @@ type center struct {
 	version string
 	backlog map[longan.Lane]uint64
 
-	past      []string       // superseded sessions
+	past      []pastSession  // sessions that count no more
 	candidate *longan.Status // retained by the broker, of a session not yet heard live
 
 	full        bool // points and peripherals come from a status
@@ -49,6 +48,10 @@ type center struct {
 	points      map[string]*point
 	peripherals map[string]*peripheral
 	streams     []streamSet
+
+	boots          []bootWord // heard live, in the order of their first word
+	conflict       *conflict
+	eventConflicts EventConflicts
 }
 
 type point struct {
@@ -98,10 +101,7 @@ func (c *center) silence(now time.Time, after time.Duration) bool {
 // supersede makes session the known one.
 func (c *center) supersede(session string) {
 	if c.session != "" && c.session != session {
-		c.past = append(c.past, c.session)
-		if len(c.past) > pastSessions {
-			c.past = slices.Delete(c.past, 0, 1)
-		}
+		c.bury(c.session, c.boot)
 	}
 	if c.session != session {
 		// A heartbeat alone does not tell of which boot it is, nor whether the

@@ -25,7 +25,7 @@ func (v *View) ApplyEvents(events []longan.Event) {
 		if e.Lane == longan.Alarm && (e.Type == longan.AlarmRaised || e.Type == longan.AlarmRestored) {
 			v.applyAlarm(c, e, now)
 		}
-		if c.applyEvent(e, now) {
+		if clash := c.clashEvent(e, now); c.applyEvent(e, now) || clash {
 			v.changed(c)
 		}
 		v.alive(c, e, now)

@@ -46,7 +46,10 @@ type Center struct {
 	Backlog    map[longan.Lane]uint64 `json:"backlog,omitempty"` // events that the board still has to send
 	Streams    []StreamState          `json:"streams"`
 	OpenAlarms int                    `json:"openAlarms"`
-	Rev        uint64                 `json:"rev"` // of the last material change
+	Conflict   *Conflict              `json:"conflict,omitempty"`       // two boards use its id
+	Collisions *EventConflicts        `json:"eventConflicts,omitempty"` // events whose numbers other events have
+	Refusals   []Refusal              `json:"refusals,omitempty"`       // of the last hour, the latest first
+	Rev        uint64                 `json:"rev"`                      // of the last material change
 }
 
 // Point is what one point looks like.
@@ -167,6 +170,11 @@ func (v *View) export(c *center, now time.Time) Center {
 		HeardAge: ms(c.heard, now), BoardTime: c.board, Clock: c.clock, Version: c.version, Epoch: c.epoch,
 		Points: []Point{}, Periphs: []Peripheral{}, Backlog: maps.Clone(c.backlog), Streams: c.exportStreams(),
 		OpenAlarms: v.alarms.openOf(c.device), Rev: c.rev, AsOf: c.asOf, AsOfAge: -1}
+	out.Conflict, out.Refusals = c.exportConflict(), v.refusals.refusalsOf(c.device, now)
+	if c.eventConflicts.Count > 0 {
+		collisions := c.eventConflicts
+		out.Collisions = &collisions
+	}
 	if c.unsettled { // nobody knows how old the retained status is; its own clock may
 		out.AsOf = c.writtenAt
 	} else {

@@ -9,25 +9,36 @@ import (
 
 // ApplyStatus folds a status into the view. retained is the MQTT retain flag of
 // the delivery: the broker kept the status from before the subscription, so it
-// proves nothing about now. The view keeps s; the caller must not change it.
-func (v *View) ApplyStatus(s *longan.Status, retained bool) {
+// proves nothing about now. The view keeps s; the caller must not change it. It
+// reports whether s is refused because another board uses the same device id.
+func (v *View) ApplyStatus(s *longan.Status, retained bool) (isClone bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	now := v.cfg.Now()
 	c := v.center(s.Device, now)
 	before, cause := c.state, c.cause
 	var changed, aged bool
+	said := take
+	if !retained && s.State == longan.Online {
+		said = c.assess(s, now)
+	} else if slices.ContainsFunc(c.past, func(p pastSession) bool { return p.session == s.Session }) {
+		said = drop
+	}
 	switch {
-	case slices.Contains(c.past, s.Session):
+	case said == clone:
+		v.refuse(c.device, AtView, longan.RefusedClone, "session "+s.Session, now)
+		v.changed(c)
+		return true
+	case said == drop:
 		v.cfg.Log.Debug("ignored status of a superseded session", "device", c.device, "session", s.Session)
-		return
+		return false
 	case s.State != longan.Online && s.State != longan.Offline:
 		v.cfg.Log.Warn("ignored status with a state that this program does not know", "device", c.device, "status_state", s.State)
-		return
+		return false
 	case s.State == longan.Offline && (c.live || !retained):
 		if s.Session != c.session {
 			v.cfg.Log.Debug("ignored will of another session", "device", c.device, "session", s.Session)
-			return
+			return false
 		}
 		changed = c.applyWill(s, now)
 	case retained:
@@ -50,6 +61,7 @@ func (v *View) ApplyStatus(s *longan.Status, retained bool) {
 	case aged:
 		v.heard(c, ChangeHeard)
 	}
+	return false
 }
 
 // ApplySaved folds in a status that the city itself had kept, before its start.
@@ -80,6 +92,8 @@ func (c *center) applyWill(s *longan.Status, now time.Time) bool {
 // a center that was heard live.
 func (c *center) applyRetained(s *longan.Status, now time.Time) bool {
 	switch {
+	case c.live && s.Session != c.session && c.superseded(s.Boot) != nil:
+		return false // of a second board with this id, or of long ago
 	case c.live && s.Session != c.session:
 		c.candidate = s // the birth may have been missed; a heartbeat will tell
 		return false
@@ -147,6 +161,7 @@ func (c *center) applyLive(s *longan.Status, now time.Time) (changed, aged bool)
 	} else {
 		c.settle(s, now)
 	}
+	c.noteBoot(c.boot, s.Mono, now)
 	c.vouch(now)
 	return c.become(Online, CauseLive, now) || changed, true
 }

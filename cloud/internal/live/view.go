@@ -50,6 +50,7 @@ type View struct {
 	centers   map[longan.DeviceID]*center
 	alarms    alarmBook
 	incidents incidentBook
+	refusals  refusalBook
 	link      link
 	subs      map[*Subscription]struct{}
 }
@@ -67,10 +68,11 @@ func New(cfg Config) *View {
 	cfg.Tick = cmp.Or(cfg.Tick, DefaultTick)
 	cfg.Instance = cmp.Or(cfg.Instance, strings.ToLower(rand.Text()[:10]))
 	return &View{
-		cfg:     cfg,
-		centers: map[longan.DeviceID]*center{},
-		alarms:  alarmBook{open: map[alarmKey]*alarm{}, rested: map[alarmKey]notice{}, seen: map[eventKey]struct{}{}},
-		subs:    map[*Subscription]struct{}{},
+		cfg:      cfg,
+		centers:  map[longan.DeviceID]*center{},
+		alarms:   alarmBook{open: map[alarmKey]*alarm{}, rested: map[alarmKey]notice{}, seen: map[eventKey]struct{}{}},
+		refusals: refusalBook{of: map[longan.DeviceID]*refused{}, dirty: map[longan.DeviceID]bool{}},
+		subs:     map[*Subscription]struct{}{},
 	}
 }
 
@@ -106,11 +108,13 @@ func (v *View) age(now time.Time) {
 		if moved {
 			v.moved(c, before, now)
 		}
-		if silent := c.silence(now, v.cfg.SilentAfter); moved || silent {
+		silent, calm := c.silence(now, v.cfg.SilentAfter), c.calm(now)
+		if moved || silent || calm {
 			v.changed(c)
 		}
 	}
 	v.judge(now)
+	v.showRefusals(now)
 }
 
 // moved follows up on a center whose state or cause changed. v.mu is held.

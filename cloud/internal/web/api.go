@@ -111,7 +111,7 @@ func (s *Server) centers(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, http.StatusBadRequest, bad)
 		return
 	}
-	s.json(w, http.StatusOK, s.cfg.View.Snapshot())
+	s.json(w, http.StatusOK, withDelivery(s.cfg.View.Snapshot()))
 }
 
 func (s *Server) center(w http.ResponseWriter, r *http.Request) {
@@ -129,7 +129,7 @@ func (s *Server) center(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, http.StatusNotFound, &badQuery{key: "err.nocenter"})
 		return
 	}
-	s.json(w, http.StatusOK, c)
+	s.json(w, http.StatusOK, centerJSON{c, deliveryOf(c)})
 }
 
 // alarmsAnswer is what /api/v1/alarms says.

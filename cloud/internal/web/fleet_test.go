@@ -121,6 +121,23 @@ func (c *city) trouble() {
 	c.view.ApplyStatus(gone, false)
 }
 
+// abuse lets a second board use the id of the i-th center, and more be refused.
+func (c *city) abuse(i int) {
+	id := c.ids[i]
+	for _, boot := range []string{"boot-2", "boot-1"} {
+		s := c.status(i, id)
+		s.Session, s.Boot, s.Mono = "session-"+boot, boot, time.Hour
+		s.Full, s.Name = true, longan.Townships()[i].Name+"综治中心"
+		s.Points = map[string]longan.PointStatus{"front-door": {State: longan.Normal, Kind: "door", Label: "前门", Age: time.Second}}
+		c.view.ApplyStatus(s, false)
+	}
+	c.view.ApplyConflicts(id, 2, c.now().Add(-time.Minute))
+	for range 12 {
+		c.view.ApplyRefusal(id, live.AtBroker, "publish", "publish to longan/v1/621202/621202001-01/status: not its own topic")
+	}
+	c.view.ApplyRefusal(id, live.AtIngest, "bad-message", "malformed")
+}
+
 // TestWholeCity renders all 199 centers. With -preview it serves them instead,
 // alive, for a look in a browser:
 //
@@ -149,13 +166,16 @@ func preview(t *testing.T) {
 	view := live.New(live.Config{Log: quiet()})
 	c := newCity(view, time.Now, *previewSize)
 	c.trouble()
+	c.abuse(2)
+	view.ApplyBroker(true)
+	c.outage("621228")
 	go func() { _ = view.Run(t.Context()) }()
 	go func() {
 		second := -1
 		for range time.Tick(time.Second) {
 			second++
 			for i, id := range c.ids {
-				if i%10 == second%10 && i%37 != 29 && i != len(c.ids)-1 && i%53 != 31 {
+				if i%10 == second%10 && i%37 != 29 && id.County() != "621228" && i%53 != 31 {
 					s := c.status(i, id)
 					view.ApplyStatus(s, false)
 				}

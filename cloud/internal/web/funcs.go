@@ -37,22 +37,20 @@ func funcs(l lang) template.FuncMap {
 		},
 		"detail":   func(p live.Point) string { return detailText(l, p) },
 		"why":      func(c live.Center) string { return t("cause." + string(c.Cause)) },
-		"inc":      func(n uint64) uint64 { return n + 1 },
 		"floor":    func(clock string) bool { return clock == longan.ClockFloor },
-		"complete": func(c live.Center) string { return completeText(l, c) },
+		"delivery": deliveryOf,
+		"briefly":  func(d delivery) string { return d.in(l, shownHoles) },
+		"whole":    func(d delivery) string { return d.Text[l] },
+		"refused":  func(c live.Center) string { return refusedText(l, c) },
+		"missing":  missing,
 		"behind":   behind,
 		"incident": func(in live.Incident) string { return incidentText(l, in) },
 		"fault":    func(err string) string { return faultText(l, err) },
-		"reason": func(r string) string {
-			if _, ok := texts["reason."+r]; ok {
-				return t("reason." + r)
-			}
-			return r
-		},
-		"backlog": func(c live.Center) string { return backlogText(l, c) },
-		"row":     func(a live.Alarm, age int64) alarmRow { return alarmRow{a, age} },
-		"place":   place,
-		"ok":      wellOff,
+		"reason":   func(r string) string { return reasonText(l, r) },
+		"backlog":  func(c live.Center) string { return backlogText(l, c) },
+		"row":      func(a live.Alarm, age int64) alarmRow { return alarmRow{a, age} },
+		"place":    place,
+		"ok":       wellOff,
 	}
 }
 
@@ -160,7 +158,7 @@ const reasonAwaited = "awaited"
 
 // wellOff reports whether an operator has nothing to look at in a center.
 func wellOff(c live.Center) bool {
-	if c.State != live.Online || c.OpenAlarms > 0 {
+	if c.State != live.Online || c.OpenAlarms > 0 || c.Conflict != nil || len(c.Refusals) > 0 || behind(c) {
 		return false
 	}
 	for _, p := range c.Points {
@@ -194,16 +192,20 @@ func placeName(county, township, center string) string {
 	return strings.Join(strings.Fields(county+" "+township+" "+center), " ")
 }
 
-// completeText lists the lanes of the board's epoch of which the city has every
-// event, with the last sequence number.
-func completeText(l lang, c live.Center) string {
-	var parts []string
-	for _, s := range c.Streams {
-		if s.Current && s.Complete() && s.Acked > 0 {
-			parts = append(parts, fmt.Sprintf("%s%s %d", text(l, "lane."+s.Lane.String()), text(l, "upto"), s.Acked))
-		}
+// shownHoles is how many holes a card names.
+const shownHoles = 3
+
+// missing returns the holes of an epoch of before in which events are lost or
+// awaited, and how many it leaves out.
+func missing(s live.StreamState) (out struct {
+	Holes []live.Hole
+	More  int
+}) {
+	out.Holes = s.Holes
+	if n := len(s.Holes); n > shownHoles {
+		out.Holes, out.More = s.Holes[:shownHoles], n-shownHoles
 	}
-	return strings.Join(parts, text(l, "comma"))
+	return out
 }
 
 // faultText says the errors that every driver knows in the reader's language.

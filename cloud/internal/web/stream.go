@@ -237,7 +237,7 @@ func (c *client) resync() error {
 	}
 	snap := c.s.cfg.View.Snapshot()
 	c.rev = snap.Rev
-	return c.event(eventResync, &snap)
+	return c.event(eventResync, withDelivery(snap))
 }
 
 // send writes changes; what is only about ages waits for the next beat. It
@@ -287,7 +287,7 @@ func (c *client) center(v *live.Center) error {
 	delete(c.aged, v.Device)
 	delete(c.heard, v.Device)
 	if !c.page {
-		return c.event(eventCenter, v)
+		return c.event(eventCenter, centerJSON{*v, deliveryOf(*v)})
 	}
 	html, err := c.s.render(c.html, "card.html", *v)
 	if err != nil {

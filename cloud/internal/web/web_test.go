@@ -72,6 +72,7 @@ func golden(t *testing.T, name string, got []byte) {
 func TestPage(t *testing.T) {
 	s, c, now := newServer(t, nil)
 	c.trouble()
+	c.abuse(0)
 	cut := c.status(1, c.ids[1])
 	cut.Full, cut.Clock = true, longan.ClockFloor
 	cut.Backlog = map[longan.Lane]uint64{longan.State: 4211}
