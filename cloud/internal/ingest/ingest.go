@@ -45,6 +45,9 @@ type Store interface {
 	Ingest(ctx context.Context, batches []*longan.Batch, now time.Time) ([]store.Result, error)
 	// SaveStatus keeps each status as the last of its device.
 	SaveStatus(ctx context.Context, now time.Time, statuses ...*longan.Status) error
+	// Streams tells how far every stream is complete, in the order in which they
+	// were first seen; "" is of all devices.
+	Streams(ctx context.Context, device longan.DeviceID) ([]store.Stream, error)
 }
 
 // View is who wants to see what came, at once. It is called with events only

@@ -171,7 +171,11 @@ func (x *bench) connect() {
 			x.t.Errorf("ack: %v", err)
 			return
 		}
-		x.add("ack alarm %d state %d", a.Lanes[longan.Alarm], a.Lanes[longan.State])
+		what := "ack"
+		if a.Hello {
+			what = "hello"
+		}
+		x.add("%s alarm %d state %d", what, a.Lanes[longan.Alarm], a.Lanes[longan.State])
 	})
 	x.client = mqtt.NewClient(o)
 	x.t.Cleanup(func() { x.client.Disconnect(100) })
@@ -345,6 +349,9 @@ func TestReconnects(t *testing.T) {
 			conns[len(conns)-1].Close()
 			mu.Unlock()
 			time.Sleep(time.Minute)
+			if i > 0 { // before, it knows no board
+				x.expect(fmt.Sprintf("hello alarm 0 state %d", i))
+			}
 			x.send(longan.State, i+1, i+1)
 			x.expect("commit state", "show 1 state", fmt.Sprintf("stream state %d/%d holes 0", i+1, i+1), fmt.Sprintf("ack alarm 0 state %d", i+1))
 		}

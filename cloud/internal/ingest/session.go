@@ -75,6 +75,9 @@ func (in *Ingest) session(ctx context.Context) error {
 	in.Metrics.Sessions.Add(1)
 	in.once.Do(func() { close(in.ready) })
 	in.log.Info("link to the broker is up", "counties", in.cfg.Counties)
+	if err := in.hello(ctx, client); err != nil {
+		return err
+	}
 	for {
 		select {
 		case <-ctx.Done():
