@@ -72,10 +72,14 @@ func newCenter(cfg Config, sp *spool.Spool) *center {
 }
 
 // emit takes a reading from a driver and returns once what follows from it is
-// on disk. It is drivers.Emit. The status tells what was read in any case: the
+// on disk. It is the drivers.Emit of a peripheral. The status tells what was read in any case: the
 // present waits for no disk.
-func (c *center) emit(ctx context.Context, r drivers.Reading) error {
+func (c *center) emit(ctx context.Context, peripheral string, r drivers.Reading) error {
 	p := c.points[r.Point]
+	if r.Point == "" {
+		c.alive(peripheral, r.State)
+		return nil
+	}
 	if p == nil {
 		return fmt.Errorf("reading of point %q, which the site file does not have", r.Point)
 	}
@@ -107,6 +111,17 @@ func (c *center) see(p *point, r drivers.Reading) (up bool) {
 		p.read, of.read = now.Mono, now.Mono
 	}
 	return of.ok
+}
+
+// alive takes a sign of life of a peripheral that has no points, or whose points
+// are silent while they are fine.
+func (c *center) alive(name string, state longan.PointState) {
+	now := c.cfg.Clock.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p := c.peripherals[name]; p != nil && state != longan.Unknown {
+		p.read = now.Mono
+	}
 }
 
 // report takes news of a peripheral's health from its supervisor. As with emit,

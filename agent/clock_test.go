@@ -245,7 +245,7 @@ func TestC3StatusTellsAgesByTheTimeThatPassed(t *testing.T) {
 		c, w := newTestCenter(t, dir), &wallClock{boot: time.Now()}
 		c.cfg.Clock = w.clock()
 		w.set(time.Unix(17, 0))
-		if err := c.emit(t.Context(), drivers.Reading{Point: "front-door", State: longan.Normal}); err != nil {
+		if err := c.emit(t.Context(), "board-inputs", drivers.Reading{Point: "front-door", State: longan.Normal}); err != nil {
 			t.Fatal(err)
 		}
 		look := func() string {
@@ -277,7 +277,7 @@ func TestC3StatusTellsAgesByTheTimeThatPassed(t *testing.T) {
 		w.set(w.now().AddDate(-50, 0, 0))
 		time.Sleep(10 * time.Second)
 		check("unknown 0s 33s") // silent: it is unknown since it was last read
-		if err := c.emit(t.Context(), drivers.Reading{Point: "front-door", State: longan.Normal}); err != nil {
+		if err := c.emit(t.Context(), "board-inputs", drivers.Reading{Point: "front-door", State: longan.Normal}); err != nil {
 			t.Fatal(err)
 		}
 		check("normal 0s 0s")

@@ -44,11 +44,11 @@ func TestStatusTellsThePresentWithoutADisk(t *testing.T) {
 		if err := c.report(t.Context(), "board-inputs", drivers.Health{OK: true}); err != nil {
 			t.Fatal(err) // nothing to store: it was never reported down
 		}
-		if err := c.emit(t.Context(), drivers.Reading{Point: "front-door", State: longan.Normal}); err != nil {
+		if err := c.emit(t.Context(), "board-inputs", drivers.Reading{Point: "front-door", State: longan.Normal}); err != nil {
 			t.Fatal(err) // nothing to store: that is where it begins
 		}
 		wantPoint(t, c, "front-door", longan.Normal)
-		err := c.emit(t.Context(), drivers.Reading{Point: "front-door", State: longan.Active})
+		err := c.emit(t.Context(), "board-inputs", drivers.Reading{Point: "front-door", State: longan.Active})
 		if err == nil {
 			t.Error("an event was accepted without a disk")
 		}
@@ -77,7 +77,7 @@ func TestSilenceIsUnknown(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 3 {
-			if err := c.emit(t.Context(), drivers.Reading{Point: "front-door", State: longan.Normal}); err != nil {
+			if err := c.emit(t.Context(), "board-inputs", drivers.Reading{Point: "front-door", State: longan.Normal}); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(silentAfter + silentPolls*time.Second)
@@ -90,6 +90,29 @@ func TestSilenceIsUnknown(t *testing.T) {
 			if p := c.status().Peripherals["board-inputs"]; p.OK || p.Error == "" {
 				t.Errorf("peripheral %+v, want not OK and why", p)
 			}
+		}
+	})
+}
+
+// TestASignOfLifeKeepsAPeripheralFresh: outputs alone have no point to read.
+func TestASignOfLifeKeepsAPeripheralFresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newTestCenter(t, t.TempDir())
+		if err := c.report(t.Context(), "board-inputs", drivers.Health{OK: true}); err != nil {
+			t.Fatal(err)
+		}
+		for range 10 {
+			if err := c.emit(t.Context(), "board-inputs", drivers.Reading{State: longan.Normal}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(silentAfter)
+		}
+		if p := c.status().Peripherals["board-inputs"]; !p.OK || p.Age != silentAfter {
+			t.Errorf("the peripheral is %+v, want well and read %v ago", p, silentAfter)
+		}
+		time.Sleep(silentAfter)
+		if p := c.status().Peripherals["board-inputs"]; p.OK {
+			t.Errorf("silent for %v the peripheral is %+v", 2*silentAfter, p)
 		}
 	})
 }

@@ -39,7 +39,7 @@ type Actuator interface {
 // also when nothing changed: each one renews the age of the point's last good
 // reading.
 type Reading struct {
-	Point  string            // name given by the site file
+	Point  string            // name given by the site file; "" is the peripheral itself, which lives
 	State  longan.PointState // zero is Unknown
 	Value  float64           // the measurement, for points that have one
 	Detail string            // for people: what was seen, at most longan.MaxLabel bytes

@@ -300,3 +300,22 @@ func TestReadingsOfCoils(t *testing.T) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
+
+// TestOutputsAloneTellThatTheyLive: a relay board without inputs has no point to
+// emit, and is seen to work all the same.
+func TestOutputsAloneTellThatTheyLive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var ports porttest.Ports
+		script := ports.Script(line, porttest.Expect(unhex(t, "01 01 00 00 00 01 fd ca")...), porttest.Reply(unhex(t, "01 01 01 00 51 88")...))
+		b := start(t, &ports, Config{Address: 1, Poll: time.Hour, Outputs: []Output{{Name: "siren", Number: 1}}})
+		time.Sleep(time.Second)
+		if got := b.states(); got != "=normal" {
+			t.Errorf("got %q, want a sign of life", got)
+		}
+		b.cancel()
+		<-b.done
+		if err := script.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
