@@ -16,7 +16,7 @@ const maxLines = 400
 
 // houseRules are the checks of one file each.
 var houseRules = []func(source) []string{
-	checkInit, checkName, checkMain, checkLength, checkSleep, checkTags, checkReferences,
+	checkInit, checkName, checkMain, checkLength, checkSleep, checkTags, checkReferences, checkWallClock,
 }
 
 func checkInit(s source) (broken []string) {
@@ -106,6 +106,47 @@ func checkReferences(s source) (broken []string) {
 		}
 	}
 	return broken
+}
+
+// wallClockUsers are the board's files that may take the wall clock for a number:
+// for a label, never to wait, order or expire by.
+var wallClockUsers = []string{
+	"agent/internal/clock/city.go",
+	"agent/internal/spool/file.go", // the name of a file that is set aside
+	"agent/internal/spool/wear.go", // the day that bytes are counted for
+}
+
+// checkWallClock: a time.Time carries a monotonic reading, by which differences and
+// deadlines are right whatever becomes of the wall clock. A number of seconds
+// does not.
+func checkWallClock(s source) (broken []string) {
+	onBoard := slices.ContainsFunc([]string{"agent", "drivers"}, func(dir string) bool { return within(s.folder(), dir) })
+	if !onBoard || s.test() || slices.Contains(wallClockUsers, s.path) {
+		return nil
+	}
+	ast.Inspect(s.file, func(n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if !ok {
+			return true
+		}
+		sel, ok := call.Fun.(*ast.SelectorExpr)
+		if !ok {
+			return true
+		}
+		none := len(call.Args) == 0
+		zero := len(call.Args) == 1 && isZero(call.Args[0])
+		switch name := sel.Sel.Name; {
+		case none && (name == "Unix" || name == "UnixMilli" || name == "UnixMicro" || name == "UnixNano"), zero && name == "Round":
+			broken = append(broken, s.at(sel.Sel.Pos(), "%s loses the monotonic reading: a board's wall clock may jump by fifty years; keep the time.Time, or the time since boot", name))
+		}
+		return true
+	})
+	return broken
+}
+
+func isZero(e ast.Expr) bool {
+	lit, ok := e.(*ast.BasicLit)
+	return ok && lit.Value == "0"
 }
 
 // TestHouse keeps the rules of the house.

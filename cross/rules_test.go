@@ -56,6 +56,13 @@ func TestRulesBite(t *testing.T) {
 		{"agent/a.go", "//go:build linux && !simulation\n\npackage agent\n", "agent/a.go:1: build tag simulation"},
 		{"agent/a.go", "//go:build linux && arm\n\npackage agent\n", ""},
 		{"agent/a.go", "package agent\n\n// See shared" + "/notes.\n", "agent/a.go:3: refers to"},
+		{"agent/a.go", "package agent\n\nvar _ = now().Unix()\n", "agent/a.go:3: Unix loses the monotonic reading"},
+		{"drivers/osdp/a.go", "package osdp\n\nvar _ = now().UnixNano()\n", "UnixNano loses"},
+		{"drivers/osdp/a.go", "package osdp\n\nvar _ = now().Round(0)\n", "Round loses"},
+		{"drivers/osdp/a.go", "package osdp\n\nvar _ = d.Round(time.Second)\n", ""},
+		{"drivers/osdp/a.go", "package osdp\n\nvar _ = time.Unix(1, 0)\n", ""},
+		{"drivers/osdp/a_test.go", "package osdp\n\nvar _ = now().Unix()\n", ""},
+		{"cloud/a.go", "package cloud\n\nvar _ = now().Unix()\n", ""},
 	} {
 		s, err := parseSource(tt.path, tt.text)
 		if err != nil {
