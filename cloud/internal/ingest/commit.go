@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -11,130 +12,157 @@ import (
 	"github.com/longan-edge/longan/cloud/internal/store"
 )
 
-// Bounds of one transaction, and the patience with a store that fails.
+// The patience with a store that fails.
 const (
-	groupBatches = 128
-	groupEvents  = 1000 // reached, not kept to: a batch is not divided
-	retryFirst   = 100 * time.Millisecond
-	retryMost    = 5 * time.Second
+	retryFirst = 100 * time.Millisecond
+	retryMost  = 5 * time.Second
 	// apartAfter failures the batches of a group are stored one by one, so that
 	// one that the store cannot take does not stop all others.
 	apartAfter = 3
 )
 
-// commitLoop stores what is queued until ctx ends.
+// attempt is a group on its way into the store.
+type attempt struct {
+	items    []item // those of this round
+	failed   []item // those for the next round, when they are stored one by one
+	taken    bool   // the store took a batch of this round …
+	err      error  // … and this is why not another
+	failures int
+	bound    time.Duration // of the pause before the next round
+	due      time.Time     // of the next try
+}
+
+func (a *attempt) done() bool { return len(a.items)+len(a.failed) == 0 }
+
+// ready reports whether there is something to try now.
+func (a *attempt) ready() bool { return !a.done() && !time.Now().Before(a.due) }
+
+// commitLoop stores what is queued until ctx ends. Alarms and the rest are tried
+// each on their own, so that a batch that the store can't take, or a backlog
+// that waits to be tried again, holds up no alarm.
 func (in *Ingest) commitLoop(ctx context.Context) {
-	for {
-		group := in.group()
-		if len(group) > 0 {
-			in.commit(ctx, group)
+	var urgent, backlog attempt
+	for ctx.Err() == nil {
+		if urgent.done() {
+			urgent = attempt{items: in.alarms().items}
+		}
+		if in.try(ctx, &urgent) {
 			continue
 		}
-		select {
-		case <-in.batches.wake:
-		case <-ctx.Done():
-			return
+		if backlog.done() {
+			select {
+			case g := <-in.groups:
+				backlog = attempt{items: g.items}
+			default:
+			}
+		}
+		if backlog.ready() && !urgent.done() { // of a store that fails, alarms are the first to know when it works again
+			urgent.due = time.Time{}
+			in.try(ctx, &urgent)
+		}
+		if !in.try(ctx, &backlog) {
+			in.await(ctx, &urgent, &backlog)
 		}
 	}
 }
 
-// group takes the batches of the next transaction: alarms alone when there are
-// any, for their commit is short.
-func (in *Ingest) group() []*longan.Batch {
-	for _, least := range []longan.Lane{longan.Alarm, longan.Lanes[len(longan.Lanes)-1]} {
-		var group []*longan.Batch
-		events := 0
-		for len(group) < groupBatches && events < groupEvents {
-			m, ok := in.batches.take(least)
-			if !ok {
-				break
-			}
-			if b := in.decode(m); b != nil {
-				group = append(group, b)
-				events += len(b.Events)
-			}
-		}
-		if len(group) > 0 {
-			return group
+// await waits until there is something to try, and takes the next group when the
+// backlog is done.
+func (in *Ingest) await(ctx context.Context, urgent, backlog *attempt) {
+	wake, groups := in.batches.urgent, in.groups
+	var due time.Time // the earlier one
+	if !urgent.done() {
+		wake, due = nil, urgent.due
+	}
+	if !backlog.done() {
+		if groups = nil; due.IsZero() || backlog.due.Before(due) {
+			due = backlog.due
 		}
 	}
-	return nil
+	var again <-chan time.Time
+	if !due.IsZero() {
+		timer := time.NewTimer(time.Until(due))
+		defer timer.Stop()
+		again = timer.C
+	}
+	select {
+	case <-wake:
+	case g := <-groups:
+		*backlog = attempt{items: g.items}
+	case <-again:
+	case <-ctx.Done():
+	}
 }
 
-// decode returns the batch of a message, or nil when it is refused.
-func (in *Ingest) decode(m message) *longan.Batch {
-	b, err := longan.DecodeBatch(m.payload)
+// try stores the batches of an attempt, or one of them once they are stored one
+// by one. It reports whether there was anything to do now.
+func (in *Ingest) try(ctx context.Context, a *attempt) bool {
+	if !a.ready() {
+		return false
+	}
+	if a.failures < apartAfter {
+		err := in.store(ctx, a.items)
+		if err == nil {
+			a.items = nil
+		} else if a.failures == 0 && ctx.Err() == nil {
+			in.log.Error("store does not commit, nothing is acknowledged until it does", "batches", len(a.items), "err", err)
+		}
+	} else if in.tryApart(ctx, a); len(a.items) > 0 {
+		return true // the round goes on, behind alarms
+	}
+	a.items, a.failed = append(a.items, a.failed...), nil
+	if a.taken, a.err = false, nil; a.done() {
+		if a.failures > 0 {
+			in.log.Info("store commits again", "failures", a.failures)
+		}
+		return true
+	}
+	a.failures++
+	a.bound = min(max(retryFirst, 2*a.bound), retryMost)
+	a.due = time.Now().Add(a.bound/2 + rand.N(a.bound/2))
+	return true
+}
+
+// tryApart stores the first batch of the round on its own. One that the store
+// refuses, whatever else it takes, is set aside, and its board is told. At the
+// end of a round in which the store took some, the others are dropped: what is
+// wrong with them is not clear, and their boards send them again.
+func (in *Ingest) tryApart(ctx context.Context, a *attempt) {
+	it := a.items[0]
+	a.items = a.items[1:]
+	err := in.store(ctx, []item{it})
 	switch {
-	case err != nil:
-		in.refuse(BadMessage, m.topic.String(), err)
-	case b.Device != m.topic.Device:
-		in.refuse(WrongDevice, m.topic.String(), nil)
-	case b.Lane != m.topic.Lane:
-		in.refuse(WrongLane, m.topic.String(), nil)
+	case err == nil:
+		a.taken = true
+	case errors.Is(err, store.ErrRefused) && in.keepLetters(ctx, []letter{in.letter(StoreRefuses, longan.RefusedByStore, it.message, err)}):
+		in.refuse(StoreRefuses, it.message.topic.String(), err)
 	default:
-		return b
+		a.failed, a.err = append(a.failed, it), err
 	}
-	return nil
-}
-
-// commit stores the group, and tries until it is stored or ctx ends.
-func (in *Ingest) commit(ctx context.Context, group []*longan.Batch) {
-	bound := retryFirst
-	for failures := 0; len(group) > 0 && ctx.Err() == nil; {
-		if failures >= apartAfter {
-			group = in.commitApart(ctx, group)
-		} else if err := in.store(ctx, group); err == nil {
-			group = nil
-		} else if failures == 0 && ctx.Err() == nil {
-			in.log.Error("store does not commit, nothing is acknowledged until it does", "batches", len(group), "err", err)
+	if len(a.items) == 0 && a.taken && ctx.Err() == nil {
+		for _, it := range a.failed {
+			in.refuse(StoreRefuses, it.message.topic.String(), a.err)
 		}
-		if len(group) == 0 {
-			if failures > 0 {
-				in.log.Info("store commits again", "failures", failures)
-			}
-			return
-		}
-		failures++
-		if !sleep(ctx, bound/2+rand.N(bound/2)) {
-			return
-		}
-		bound = min(2*bound, retryMost)
+		a.failed = nil
 	}
-}
-
-// commitApart stores the batches one by one and returns those to try again. When
-// the store takes some and not others, it is the others that are at fault: they
-// are dropped and counted.
-func (in *Ingest) commitApart(ctx context.Context, group []*longan.Batch) []*longan.Batch {
-	var failed []*longan.Batch
-	var last error
-	for _, b := range group {
-		if err := in.store(ctx, []*longan.Batch{b}); err != nil {
-			failed, last = append(failed, b), err
-		}
-	}
-	if len(failed) == len(group) || ctx.Err() != nil {
-		return failed
-	}
-	for _, b := range failed {
-		in.refuse(StoreRefuses, longan.Topic{Device: b.Device, Kind: longan.TopicUp, Lane: b.Lane}.String(), last)
-	}
-	return nil
 }
 
 // store stores the batches in one transaction, and after it shows and
 // acknowledges them.
-func (in *Ingest) store(ctx context.Context, group []*longan.Batch) error {
-	results, err := in.cfg.Store.Ingest(ctx, group, in.cfg.Now())
+func (in *Ingest) store(ctx context.Context, items []item) error {
+	began := time.Now()
+	results, err := in.cfg.Store.Ingest(ctx, batches(items), in.cfg.Now())
 	if err != nil {
 		in.Metrics.StoreErrors.Add(1)
 		return err
 	}
+	took := time.Since(began)
 	in.Metrics.Commits.Add(1)
 	in.logStored(results)
+	events := 0
 	for i := range results {
 		r := &results[i]
-		in.Metrics.Events.Add(uint64(len(r.New)))
+		events += len(r.New)
 		in.Metrics.Duplicates.Add(uint64(r.Duplicates))
 		if n := len(r.Conflicts); n > 0 {
 			in.Metrics.Conflicts.Add(uint64(n))
@@ -146,6 +174,15 @@ func (in *Ingest) store(ctx context.Context, group []*longan.Batch) error {
 			in.cfg.View.ApplyEvents(r.New)
 		}
 	}
+	in.Metrics.Events.Add(uint64(events))
+	in.cost.took(events, took)
+	in.acknowledge(results)
+	return nil
+}
+
+// acknowledge shows and acknowledges where the streams of the results stand.
+func (in *Ingest) acknowledge(results []store.Result) {
+	credit := in.pace.credit(in.batches.crowded())
 	told := map[ackKey]bool{}
 	for i := range results {
 		r := &results[i]
@@ -155,9 +192,8 @@ func (in *Ingest) store(ctx context.Context, group []*longan.Batch) error {
 		}
 		told[k] = true
 		in.cfg.View.ApplyStreams(r.Device, r.Epoch, Streams(r.Lanes))
-		in.acks.put(k, ackedLanes(r.Lanes))
+		in.acks.put(k, due{lanes: ackedLanes(r.Lanes), credit: credit})
 	}
-	return nil
 }
 
 // logStored says, right behind the commit, what it has made durable. It is what

@@ -5,13 +5,21 @@
 //
 //	broker -> handler -> queue -> decode -> store (commit) -> live view -> ack
 //
-// paho's handler only puts the payload into a bounded queue. One goroutine takes
-// from it, the alarm lane first and alone, so that an alarm never waits for the
-// commit of a backlog, decodes, and stores many batches in one transaction. Only
-// after the commit has returned are the events shown and the ack sent. When the
-// store cannot commit, nothing is acknowledged and the same batches are tried
-// again; when the queue is full, batches are dropped. Both are safe, for boards
-// send again what is not acknowledged.
+// paho's handler only puts the payload into a bounded queue. One goroutine
+// decodes the lanes state and sample, a group of batches ahead of another one
+// that stores them, many batches in one transaction. The alarm lane is taken
+// before every transaction, alone; the transactions of the others are short
+// enough for an alarm to wait for one. Only after the commit has returned are the
+// events shown and the ack sent. When the store cannot commit, nothing is
+// acknowledged and the same batches are tried again; when the queue is full,
+// batches are dropped. Both are safe, for boards send again what is not
+// acknowledged.
+//
+// A batch that is not of the contract, or that the store refuses while it takes
+// others, is set aside in the store as a dead letter, and its board is told.
+//
+// Every ack carries credit: a share, for each board that brings a backlog, of
+// what the city wants on the way at once.
 //
 // Acks are cumulative, so that an ack that waits is replaced by its successor;
 // one that is lost is made up for when the board sends the batch again: a batch
@@ -28,6 +36,7 @@ package ingest
 import (
 	"context"
 	"errors"
+	"hash/crc32"
 	"log/slog"
 	"net"
 	"sync"
@@ -48,6 +57,8 @@ type Store interface {
 	// Streams tells how far every stream is complete, in the order in which they
 	// were first seen; "" is of all devices.
 	Streams(ctx context.Context, device longan.DeviceID) ([]store.Stream, error)
+	// SetAside keeps batches that were not taken, for an operator to see.
+	SetAside(ctx context.Context, letters ...store.DeadLetter) error
 }
 
 // View is who wants to see what came, at once. It is called with events only
@@ -88,6 +99,10 @@ type Ingest struct {
 	Metrics Metrics
 
 	batches  queue
+	groups   chan group // from decodeLoop to commitLoop
+	cost     stopwatch  // of the store
+	pace     pacer
+	aside    aside
 	statuses chan message
 	unsaved  unsaved
 	acks     ackBook
@@ -95,6 +110,8 @@ type Ingest struct {
 	clones   chan longan.DeviceID // to be told that two boards have their id
 	ready    chan struct{}        // closed by the first session that is subscribed
 	once     sync.Once
+
+	castagnoli *crc32.Table // of the checksum in a refusal
 }
 
 // statusQueue bounds the statuses that wait. The view takes them at once, so it
@@ -116,8 +133,11 @@ func New(cfg Config) (*Ingest, error) {
 	if len(cfg.Counties) == 0 {
 		cfg.Counties = []string{""}
 	}
-	in := &Ingest{cfg: cfg, log: cfg.Log, statuses: make(chan message, statusQueue), ready: make(chan struct{})}
-	in.batches.wake = make(chan struct{}, 1)
+	in := &Ingest{cfg: cfg, log: cfg.Log, statuses: make(chan message, statusQueue), ready: make(chan struct{}),
+		groups: make(chan group), castagnoli: crc32.MakeTable(crc32.Castagnoli)}
+	in.batches.init()
+	in.pace.init(cfg.Now)
+	in.aside.init()
 	in.clones = make(chan longan.DeviceID, maxClones)
 	in.unsaved.latest = map[longan.DeviceID]*longan.Status{}
 	in.acks.init()
@@ -132,7 +152,9 @@ func (in *Ingest) Ready() <-chan struct{} { return in.ready }
 // committed at the end is dropped: it was not acknowledged.
 func (in *Ingest) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
+	wg.Go(func() { in.decodeLoop(ctx) })
 	wg.Go(func() { in.commitLoop(ctx) })
+	wg.Go(func() { in.asideLoop(ctx) })
 	wg.Go(func() { in.statusLoop(ctx) })
 	wg.Go(func() { in.saveLoop(ctx) })
 	in.sessions(ctx)

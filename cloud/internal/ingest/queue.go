@@ -23,12 +23,17 @@ const (
 // batch of a more urgent lane takes the place of the latest ones of the least
 // urgent lane.
 type queue struct {
-	wake chan struct{} // signalled when something was put; capacity 1
+	urgent  chan struct{} // signalled when an alarm was put; capacity 1
+	backlog chan struct{} // signalled when anything else was put; capacity 1
 
 	mu    sync.Mutex
 	lanes [len(longan.Lanes)][]message
 	count int
 	bytes int
+}
+
+func (q *queue) init() {
+	q.urgent, q.backlog = make(chan struct{}, 1), make(chan struct{}, 1)
 }
 
 // put queues a batch and returns how many messages had to go for it, itself
@@ -45,8 +50,12 @@ func (q *queue) put(m message) (dropped int) {
 	q.lanes[m.topic.Lane] = append(q.lanes[m.topic.Lane], m)
 	q.count++
 	q.bytes += len(m.payload)
+	wake := q.backlog
+	if m.topic.Lane == longan.Alarm {
+		wake = q.urgent
+	}
 	select {
-	case q.wake <- struct{}{}:
+	case wake <- struct{}{}:
 	default:
 	}
 	return dropped
@@ -66,12 +75,12 @@ func (q *queue) evict(lane longan.Lane) bool {
 	return false
 }
 
-// take returns the next batch: the first one of the most urgent lane up to and
-// including least.
-func (q *queue) take(least longan.Lane) (message, bool) {
+// take returns the next batch: the first one of the most urgent lane from most
+// to least.
+func (q *queue) take(most, least longan.Lane) (message, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for l := 0; l <= int(least); l++ {
+	for l := most; l <= least; l++ {
 		if len(q.lanes[l]) == 0 {
 			continue
 		}
@@ -91,57 +100,9 @@ func (q *queue) forget(m message) {
 	q.bytes -= len(m.payload)
 }
 
-// ackBook holds the acks that wait to be sent, the latest of each epoch.
-type ackBook struct {
-	wake chan struct{} // signalled when something was put; capacity 1
-
-	mu    sync.Mutex
-	due   map[ackKey]map[longan.Lane]uint64
-	order []ackKey
-}
-
-type ackKey struct {
-	device longan.DeviceID
-	epoch  string
-}
-
-// maxAcks bounds the acks that wait while there is no connection; the boards
-// whose acks are left out send again.
-const maxAcks = 50000
-
-func (b *ackBook) init() {
-	b.wake, b.due = make(chan struct{}, 1), map[ackKey]map[longan.Lane]uint64{}
-}
-
-// put leaves an ack to be sent, in the place of an earlier one.
-func (b *ackBook) put(k ackKey, lanes map[longan.Lane]uint64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if _, waits := b.due[k]; !waits {
-		if len(b.due) >= maxAcks {
-			return
-		}
-		b.order = append(b.order, k)
-	}
-	b.due[k] = lanes
-	select {
-	case b.wake <- struct{}{}:
-	default:
-	}
-}
-
-// take returns the ack that waits longest.
-func (b *ackBook) take() (ackKey, map[longan.Lane]uint64, bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if len(b.order) == 0 {
-		return ackKey{}, nil, false
-	}
-	k := b.order[0]
-	if b.order = b.order[1:]; len(b.order) == 0 {
-		b.order = nil
-	}
-	lanes := b.due[k]
-	delete(b.due, k)
-	return k, lanes, true
+// crowded reports whether more than half of the queue is in use.
+func (q *queue) crowded() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.count > maxQueued/2 || q.bytes > maxQueuedBytes/2
 }

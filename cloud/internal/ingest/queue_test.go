@@ -24,7 +24,8 @@ func TestQueueIsBounded(t *testing.T) {
 		{"by bytes", 1 << 18, maxQueuedBytes >> 18},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			q := queue{wake: make(chan struct{}, 1)}
+			var q queue
+			q.init()
 			for i := range test.room {
 				if dropped := q.put(up(longan.Sample, test.size)); dropped != 0 {
 					t.Fatalf("dropped after %d of %d", i, test.room)
@@ -42,7 +43,7 @@ func TestQueueIsBounded(t *testing.T) {
 				t.Errorf("dropped %d, %d left: want the state, and all alarms left", dropped, q.count)
 			}
 			for n := 0; ; n++ {
-				m, ok := q.take(longan.Sample)
+				m, ok := q.take(longan.Alarm, longan.Sample)
 				if !ok {
 					if n != test.room || q.count != 0 || q.bytes != 0 {
 						t.Errorf("took %d, %d and %d bytes left; want %d, 0, 0", n, q.count, q.bytes, test.room)
@@ -61,22 +62,22 @@ func TestAcksReplaceEachOther(t *testing.T) {
 	var b ackBook
 	b.init()
 	for n := range uint64(3) {
-		b.put(ackKey{mawei, "e1"}, map[longan.Lane]uint64{longan.State: n})
-		b.put(ackKey{mawei, "e2"}, map[longan.Lane]uint64{longan.State: 10 + n})
+		b.put(ackKey{mawei, "e1"}, due{lanes: map[longan.Lane]uint64{longan.State: n}})
+		b.put(ackKey{mawei, "e2"}, due{lanes: map[longan.Lane]uint64{longan.State: 10 + n}})
 	}
 	var got strings.Builder
 	for {
-		k, lanes, ok := b.take()
+		k, d, ok := b.take()
 		if !ok {
 			break
 		}
-		fmt.Fprint(&got, k.epoch, lanes, " ")
+		fmt.Fprint(&got, k.epoch, d.lanes, " ")
 	}
 	if want := "e1map[state:2] e2map[state:12] "; got.String() != want {
 		t.Errorf("got %q, want %q", got.String(), want)
 	}
 	for i := range maxAcks + 10 {
-		b.put(ackKey{mawei, fmt.Sprint(i)}, nil)
+		b.put(ackKey{mawei, fmt.Sprint(i)}, due{})
 	}
 	if len(b.due) != maxAcks || len(b.order) != maxAcks {
 		t.Errorf("%d acks wait, want %d", len(b.due), maxAcks)

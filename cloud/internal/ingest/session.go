@@ -189,11 +189,12 @@ func (in *Ingest) handle(_ mqtt.Client, m mqtt.Message) {
 // sendAcks sends the acks that are due.
 func (in *Ingest) sendAcks(ctx context.Context, client mqtt.Client) error {
 	for {
-		k, lanes, ok := in.acks.take()
+		k, d, ok := in.acks.take()
 		if !ok {
 			return nil
 		}
-		if err := in.publishAck(ctx, client, k.device, &longan.Ack{Epoch: k.epoch, Lanes: lanes, Time: in.cfg.Now()}); err != nil {
+		ack := &longan.Ack{Epoch: k.epoch, Lanes: d.lanes, Time: in.cfg.Now(), Credit: d.credit, Refused: d.refused}
+		if err := in.publishAck(ctx, client, k.device, ack); err != nil {
 			return err
 		}
 	}

@@ -11,15 +11,15 @@ import (
 
 // Counts are the totals of a store.
 type Counts struct {
-	Devices, Streams, Events, Holes, Conflicts uint64
+	Devices, Streams, Events, Holes, Conflicts, DeadLetters uint64
 }
 
 // Counts returns the totals.
 func (s *Store) Counts(ctx context.Context) (Counts, error) {
 	var c Counts
 	err := s.read.QueryRowContext(ctx, `SELECT (SELECT COUNT(*) FROM devices), (SELECT COUNT(*) FROM streams),
-		(SELECT COUNT(*) FROM events), (SELECT COUNT(*) FROM holes), (SELECT COUNT(*) FROM conflicts)`).
-		Scan(&c.Devices, &c.Streams, &c.Events, &c.Holes, &c.Conflicts)
+		(SELECT COUNT(*) FROM events), (SELECT COUNT(*) FROM holes), (SELECT COUNT(*) FROM conflicts), (SELECT COUNT(*) FROM dead_letters)`).
+		Scan(&c.Devices, &c.Streams, &c.Events, &c.Holes, &c.Conflicts, &c.DeadLetters)
 	if err != nil {
 		return c, fmt.Errorf("count: %w", err)
 	}

@@ -22,6 +22,9 @@ const (
 	// gave the events up, or could not read them any more.
 	ReasonFull    = "full"
 	ReasonDamaged = "damaged"
+	// ReasonRefused: the board gave up events that the city could not take; they
+	// are among the dead letters.
+	ReasonRefused = "refused"
 )
 
 // Hole is a range of events that the store does not have.

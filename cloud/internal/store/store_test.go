@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -294,8 +295,8 @@ func TestFullOrLockedStore(t *testing.T) {
 	for i := range uint64(1000) {
 		big.Events = append(big.Events, event(big, i+2))
 	}
-	if _, err := s.Ingest(t.Context(), []*longan.Batch{big}, noon); err == nil {
-		t.Error("full: no error")
+	if _, err := s.Ingest(t.Context(), []*longan.Batch{big}, noon); err == nil || errors.Is(err, ErrRefused) {
+		t.Errorf("full: %v, want an error that is not ErrRefused: the board must keep its events", err)
 	}
 	if c, err := s.Counts(t.Context()); err != nil || c.Events != 1 {
 		t.Errorf("counts after refusals: %+v, %v; want 1 event", c, err)

@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"time"
 
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
 	"github.com/longan-edge/longan"
 )
 
@@ -42,13 +45,28 @@ func (s *Store) writing(ctx context.Context, now time.Time, f func(*writeTx) err
 	defer tx.Rollback()
 	t := &writeTx{store: s, tx: tx, ctx: context.WithoutCancel(ctx), now: millis(now), found: newInterned()}
 	if err := f(t); err != nil {
-		return err
+		return refused(err)
 	}
 	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
 	s.known.learn(&t.found)
 	return nil
+}
+
+// ErrRefused: the store can't take what it was given, however sound the disk is.
+// Trying the same again is of no use.
+var ErrRefused = errors.New("the store refuses it")
+
+// refused adds ErrRefused to an error that is about the rows themselves.
+func refused(err error) error {
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		switch e.Code() & 0xff {
+		case sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG:
+			return fmt.Errorf("%w: %w", ErrRefused, err)
+		}
+	}
+	return err
 }
 
 func (t *writeTx) exec(stmt *sql.Stmt, args ...any) error {

@@ -93,7 +93,25 @@ CREATE TABLE conflicts (
     UNIQUE (stream, seq, raw)
 ) STRICT;
 
+-- Batches that were not taken; one row of each, the latest only.
+CREATE TABLE dead_letters (
+    id          INTEGER PRIMARY KEY,
+    device      TEXT    NOT NULL, -- this and lane by the topic
+    lane        INTEGER NOT NULL,
+    received_at INTEGER NOT NULL, -- the last time
+    reason      TEXT    NOT NULL,
+    error       TEXT    NOT NULL,
+    crc         INTEGER NOT NULL, -- CRC-32C of the message
+    tries       INTEGER NOT NULL,
+    size        INTEGER NOT NULL, -- of the message
+    payload     BLOB    NOT NULL, -- the message, or its beginning
+    UNIQUE (device, crc)
+) STRICT;
+CREATE INDEX dead_letters_by_device ON dead_letters (device, received_at);
+CREATE INDEX dead_letters_by_time ON dead_letters (received_at);
+
 -- +goose Down
+DROP TABLE dead_letters;
 DROP TABLE conflicts;
 DROP TABLE holes;
 DROP TABLE gaps;
