@@ -115,7 +115,7 @@ func supervise(cfg Config, c *center) ([]*drivers.Supervisor, error) {
 		peripheral := p.Name
 		all = append(all, &drivers.Supervisor{
 			Name: peripheral, Driver: driver,
-			Emit: func(ctx context.Context, r drivers.Reading) error { return c.emit(ctx, peripheral, r) },
+			Emit:   func(ctx context.Context, r drivers.Reading) error { return c.emit(ctx, peripheral, r) },
 			Report: func(ctx context.Context, h drivers.Health) error { return c.report(ctx, peripheral, h) },
 			Log:    cfg.Log,
 		})

@@ -161,6 +161,37 @@ func checkC1(t *testing.T, all []longan.Event, heard time.Duration, quality stri
 	}
 }
 
+// TestC1TheFloorIsRemembered: a board that heard the city and wakes up in 1970 again
+// goes on from the last time that it knew, though nothing happened since.
+func TestC1TheFloorIsRemembered(t *testing.T) {
+	dir := t.TempDir()
+	defer oneProcessor()()
+	synctest.Test(t, func(t *testing.T) {
+		b, w := newBoard(t, dir), &wallClock{boot: time.Now()}
+		b.clock = w.clock()
+		w.set(time.Unix(17, 0))
+		b.start()
+		b.want("agent.started")
+		b.clock.Observe(w.now())
+		b.want("clock.synced")
+		time.Sleep(time.Hour)
+		b.stop()
+		known := w.now()
+		time.Sleep(time.Hour)
+
+		b.clock = w.clock()
+		w.set(time.Unix(17, 0))
+		b.start()
+		b.want("agent.started")
+		b.stop()
+		all := events(t, dir)
+		last := all[len(all)-1]
+		if off := last.Time.Sub(known); last.Clock != longan.ClockFloor || off > 0 || off < -2*time.Second {
+			t.Errorf("started at %v by %s, want about %v by floor", last.Time, last.Clock, known)
+		}
+	})
+}
+
 // TestClockSyncedOnceABetterClock: one event a rise, none for a fall, and none
 // for a rise to what it was before.
 func TestClockSyncedOnceABetterClock(t *testing.T) {
