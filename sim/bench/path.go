@@ -32,6 +32,8 @@ type Path struct {
 
 	agent, cloud, mosquittoPath string
 	loneGap                     time.Duration // 0 is the constant
+	size                        int           // of an event's JSON, and of the peer's message
+	deflated                    float64       // of an event's JSON among many
 }
 
 // The ways to the city that are measured, and the peer, in the order in which they
@@ -73,6 +75,8 @@ func (p *Path) Run(ctx context.Context) (err error) {
 	if p.cloud, err = sim.FindProgram(ctx, p.Dir, "longan-cloud"); err != nil {
 		return err
 	}
+	raw, deflated := newGenerator(1, p.Mix).compressed()
+	p.size, p.deflated = int(raw+0.5), deflated
 	p.header()
 	for _, m := range p.measurements() {
 		if !wanted(p.Only, m.name) {

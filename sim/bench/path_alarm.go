@@ -215,7 +215,7 @@ func (p *Path) alarmsThrough(ctx context.Context, link *meter, local *exec.Cmd, 
 	}
 	confirmed := make(chan error, 1)
 	go func() { confirmed <- pub.confirmed(n + 1) }()
-	payload := make([]byte, eventSize)
+	payload := make([]byte, p.size)
 	v, carried, err := timeAlarms(ctx, link, n, gap, func(bool) (time.Duration, error) {
 		binary.BigEndian.PutUint32(payload, rand.Uint32())
 		begin := time.Now()

@@ -27,7 +27,7 @@ func (p *Path) drain(ctx context.Context) ([]PathFigure, error) {
 	if err != nil {
 		return nil, err
 	}
-	method := fmt.Sprintf("%d events of %d B (%s); TCP connect to the last commit, the bridge: to the last message at a subscriber", p.Events, eventSize, p.Mix)
+	method := fmt.Sprintf("%d events of %d B (%s); TCP connect to the last commit, the bridge: to the last message at a subscriber", p.Events, p.size, p.Mix)
 	var figures []PathFigure
 	for _, via := range []string{viaMosquitto, viaEmbedded} {
 		rate := pathFigure("drain", "events/s", via, method, samples, "per_s")
@@ -199,7 +199,7 @@ func (p *Path) publishAll(ctx context.Context, address string) error {
 		confirmed <- pub.confirmed(p.Events)
 		cancel() // whoever still waits for room waits in vain
 	}()
-	payload := make([]byte, eventSize)
+	payload := make([]byte, p.size)
 	for i := range p.Events {
 		binary.BigEndian.PutUint32(payload, uint32(i))
 		if err := pub.publish(ctx, payload); err != nil {

@@ -89,10 +89,18 @@ func (f PathFigure) judge() PathFigure {
 // header says what is measured.
 func (p *Path) header() {
 	if p.JSON {
+		line, err := json.Marshal(map[string]any{
+			"figure": "events", "mix": p.Mix, "raw_bytes": p.size, "deflated_bytes": round(p.deflated), "method": "64 KiB together, DEFLATE level 6",
+			"events": p.Events, "repeats": p.Repeats,
+		})
+		if err == nil {
+			fmt.Fprintf(p.Out, "%s\n", line)
+		}
 		return
 	}
 	fmt.Fprintf(p.Out, "板端到市中心入库再返回，真实进程，本机回环；对照：mosquitto 桥接（不落盘）；%d 轮，取中位数\n", p.Repeats)
 	fmt.Fprintf(p.Out, "agent to the city's store and back, real processes on loopback; peer: a mosquitto bridge, nothing durable; %d rounds, medians\n", p.Repeats)
+	fmt.Fprintf(p.Out, "事件 events (%s) of %d B JSON, the bridge's as long; %.0f B after DEFLATE of 64 KiB together\n", p.Mix, p.size, p.deflated)
 	fmt.Fprintf(p.Out, "%-12s %-12s %-10s %10s %10s %7s %8s %4s  %s\n", "figure", "unit", "broker", "longan", "bridge", "ratio", "goal", "met", "method")
 }
 
