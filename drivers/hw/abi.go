@@ -89,6 +89,7 @@ const (
 	attrDebounce     = 3
 
 	eventSize   = 48 // gpio_v2_line_event
+	eventRising = 1  // GPIO_V2_LINE_EVENT_RISING_EDGE
 	eventBuffer = 1024
 )
 

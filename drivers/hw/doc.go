@@ -31,6 +31,10 @@
 // until an edge, Halt or Close; zero does not wait. gpioioctl has it the other
 // way round: 0 waits for ever and -1 returns false at once.
 //
+// Signals whose edges are the data come from [Ports.Edges]: several lines of one
+// chip in one request, so that the kernel puts their edges in one order, with the
+// time of each.
+//
 // periph opens the chips once, in [New], and keeps them open. Where two device
 // files lead to one chip, as on a Raspberry Pi 5, it closes file descriptor 0 by
 // mistake; New puts it back. A line's chip is looked up by its label again at

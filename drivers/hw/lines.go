@@ -192,17 +192,23 @@ func (k kernel) request(c *chip, offset uint32, name string, mode drivers.LineMo
 		r.config = configFor(mode, gpio.BothEdges)
 		err = k.control(c.file, getLine, unsafe.Pointer(&r))
 	}
-	switch {
-	case errors.Is(err, unix.EBUSY):
-		return nil, fmt.Errorf("%w by %q", drivers.ErrBusy, k.consumer(c, offset))
-	case errors.Is(err, unix.ENODEV):
-		return nil, fmt.Errorf("%w: %w", drivers.ErrNoPort, err)
-	case errors.Is(err, unix.ENOTTY), errors.Is(err, unix.EINVAL):
-		return nil, fmt.Errorf("%w; Linux 5.10 or newer is needed", err)
-	case err != nil:
-		return nil, err
+	if err != nil {
+		return nil, k.denied(c, offset, err)
 	}
 	return newLine(k, int(r.fd), name, int(offset), mode)
+}
+
+// denied explains why a request failed.
+func (k kernel) denied(c *chip, offset uint32, err error) error {
+	switch {
+	case errors.Is(err, unix.EBUSY):
+		return fmt.Errorf("%w by %q", drivers.ErrBusy, k.consumer(c, offset))
+	case errors.Is(err, unix.ENODEV):
+		return fmt.Errorf("%w: %w", drivers.ErrNoPort, err)
+	case errors.Is(err, unix.ENOTTY), errors.Is(err, unix.EINVAL):
+		return fmt.Errorf("%w; Linux 5.10 or newer is needed", err)
+	}
+	return err
 }
 
 func refused(err error) bool {

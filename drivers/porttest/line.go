@@ -23,6 +23,7 @@ type Line struct {
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced at every change of what follows
 	pin     *pin          // the request, nil while there is none
+	stream  *edges        // or the request for its edges
 	driven  bool          // Set was called
 	level   gpio.Level
 	err     error // what Sense fails with
@@ -75,6 +76,9 @@ func (l *Line) Drop(n uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.lost += n
+	if l.stream != nil {
+		l.stream.drop(n)
+	}
 }
 
 // Fail lets every Sense fail with err, until Fail(nil).
@@ -99,6 +103,9 @@ func (l *Line) Unplug() {
 	defer l.mu.Unlock()
 	l.gone = true
 	l.wake()
+	if l.stream != nil {
+		l.stream.unplug()
+	}
 }
 
 // Level returns the level of the wire: what was Set, or what the driver's
@@ -140,7 +147,7 @@ func (l *Line) request(mode drivers.LineMode) (drivers.Line, error) {
 	switch {
 	case l.gone:
 		return nil, fmt.Errorf("request line %s: %w", l.name, drivers.ErrNoPort)
-	case l.held || l.pin != nil:
+	case l.held || l.pin != nil || l.stream != nil:
 		return nil, fmt.Errorf("request line %s: %w", l.name, drivers.ErrBusy)
 	}
 	l.pin = &pin{line: l, mode: mode, sense: gpio.BothEdges}
@@ -171,6 +178,9 @@ func (l *Line) pull(p gpio.Pull) {
 
 func (l *Line) edge(to gpio.Level) {
 	l.edges++
+	if l.stream != nil && !l.gone {
+		l.stream.add(l, to)
+	}
 	if l.pin == nil || l.gone || !l.pin.watches(to) {
 		return
 	}
