@@ -129,6 +129,7 @@ func TestCameraAndDriverInMemory(t *testing.T) {
 }
 
 func TestCameraAndDriverOnLoopback(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -188,6 +189,7 @@ func rtspStreamingServer(t *testing.T) (address string, stop func()) {
 
 // TestOurDriverWatchesAnRTSPServer that nobody here wrote, alive and dead.
 func TestOurDriverWatchesAnRTSPServer(t *testing.T) {
+	t.Parallel()
 	address, stop := rtspStreamingServer(t)
 	cfg := cameraConfig(address, new(net.Dialer).DialContext)
 	cfg.Timeout = 10 * time.Second

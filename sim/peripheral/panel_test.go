@@ -134,6 +134,7 @@ func TestPanelAndDriverInMemory(t *testing.T) {
 }
 
 func TestPanelAndDriverOverTCP(t *testing.T) {
+	t.Parallel()
 	cfg := receiverConfig()
 	listener, err := net.Listen("tcp", "127.0.0.1:0") // for a port that is free
 	if err != nil {
@@ -150,6 +151,7 @@ func TestPanelAndDriverOverTCP(t *testing.T) {
 }
 
 func TestPanelAndDriverOverUDP(t *testing.T) {
+	t.Parallel()
 	cfg := receiverConfig()
 	socket, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 )
 
 func TestUPSAndDriverOnAPTY(t *testing.T) {
+	t.Parallel()
 	u := NewUPS()
 	upsHistory(t, u, ups.New(board(t), onPTY(t, u).Path(), upsConfig()))
 }
@@ -28,6 +29,7 @@ const nut = "/lib/nut/"
 // TestNUTReadsOurUPS: the driver that most installations with such a UPS run
 // accepts ours, and sees its mains go and come.
 func TestNUTReadsOurUPS(t *testing.T) {
+	t.Parallel()
 	for _, program := range []string{nut + "nutdrv_qx", nut + "upsd"} {
 		if _, err := os.Stat(program); err != nil {
 			need(t, program, "nut-server nut-client")
