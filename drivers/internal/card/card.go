@@ -24,8 +24,9 @@ const MinKey = 16
 
 // Types of what happens at a reader.
 const (
-	TypeCard = "access.card" // a card was held to it
-	TypeKeys = "access.keys" // keys were pressed
+	TypeCard = "access.card"  // a card was held to it
+	TypeKeys = "access.keys"  // keys were pressed
+	TypeCode = "code.scanned" // a bar code or QR code was held to it
 )
 
 // hashSize is how much of the hash is told, in bytes.
@@ -57,6 +58,18 @@ func (h *Hasher) Card(data []byte, n int, f Format) *drivers.Occurrence {
 // Keys returns the occurrence of n keys pressed, which ones it isn't told.
 func Keys(n int) *drivers.Occurrence {
 	return &drivers.Occurrence{Type: TypeKeys, Data: fmt.Appendf(nil, `{"keys":%d}`, n)}
+}
+
+// Code returns the occurrence of a scanned code. Its hash is none of a card's: no
+// card has as many bits as stand before it.
+func (h *Hasher) Code(code []byte) *drivers.Occurrence {
+	m := hmac.New(sha256.New, h.key)
+	m.Write([]byte{0xFF, 0xFF})
+	m.Write(code)
+	return &drivers.Occurrence{
+		Type: TypeCode,
+		Data: fmt.Appendf(nil, `{"code":"%x","length":%d}`, m.Sum(nil)[:hashSize], len(code)),
+	}
 }
 
 // hash is over the number of bits, as two bytes with the high one first, and the
