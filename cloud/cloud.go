@@ -1,6 +1,7 @@
 package cloud
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -185,7 +186,8 @@ func (c *Cloud) closeListeners() {
 }
 
 // preload shows what the store knows: every center with its last status, which
-// proves nothing about now, its streams, and the latest alarms.
+// proves nothing about now, its streams, the alarms that are open, however old,
+// and the latest others.
 func preload(ctx context.Context, st *store.Store, view *live.View) error {
 	devices, err := st.Devices(ctx)
 	if err != nil {
@@ -222,13 +224,20 @@ func preload(ctx context.Context, st *store.Store, view *live.View) error {
 	for _, k := range conflicts {
 		view.ApplyConflicts(k.Device, k.Count, k.Last)
 	}
-	alarms, err := st.RecentAlarms(ctx, store.MaxLimit)
+	open, err := st.OpenAlarms(ctx)
 	if err != nil {
 		return err
 	}
+	recent, err := st.RecentAlarms(ctx, store.MaxLimit)
+	if err != nil {
+		return err
+	}
+	alarms := append(open, recent...)
+	slices.SortFunc(alarms, func(a, b store.Stored) int { return cmp.Compare(a.ID, b.ID) })
+	alarms = slices.CompactFunc(alarms, func(a, b store.Stored) bool { return a.ID == b.ID })
 	old := make([]live.Stored, 0, len(alarms))
-	for _, a := range slices.Backward(alarms) {
-		old = append(old, live.Stored{Event: a.Event, Received: a.StoredAt})
+	for _, a := range alarms {
+		old = append(old, live.Stored{Event: a.Event, Received: a.StoredAt, Corrected: a.Corrected, CorrectedClock: a.CorrectedClock})
 	}
 	view.Restore(old)
 	return nil

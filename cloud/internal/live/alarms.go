@@ -10,8 +10,9 @@ import (
 // it.
 type alarmBook struct {
 	open   map[alarmKey]*alarm
-	recent []*alarm            // by arrival, oldest first; at most recentAlarms
-	rested map[alarmKey]notice // the last alarm.restored of each; a cause may be ""
+	count  map[longan.DeviceID]int // of open by device
+	recent []*alarm                // by arrival, oldest first; at most recentAlarms
+	rested map[alarmKey]notice     // the last alarm.restored of each; a cause may be ""
 	seen   map[eventKey]struct{}
 	order  []eventKey // of seen, oldest first
 	lost   uint64     // the highest revision that Since can no longer tell
@@ -53,10 +54,22 @@ type notice struct {
 	typ      string
 	time     time.Time // at the board
 	clock    string
+	boot     string
+	mono     time.Duration
 	received time.Time
 	late     bool
 	rev      uint64
+
+	corrected      time.Time // by a better clock of the same boot; zero is none
+	correctedClock string
 }
+
+// maxRested bounds the restored events that are remembered, and maxOpen the alarms
+// of one device: no board has so many points.
+const (
+	maxRested = 20_000
+	maxOpen   = 2 * longan.MaxPoints
+)
 
 // maxSeen bounds the memory of alarm events that were applied.
 const maxSeen = 16 * recentAlarms
@@ -75,14 +88,21 @@ func (b *alarmBook) first(k eventKey) bool {
 	return true
 }
 
-// applyAlarm folds an alarm event that was stored at received. v.mu is held.
-func (v *View) applyAlarm(c *center, e *longan.Event, received time.Time) {
+// applyAlarm folds an alarm event. v.mu is held.
+func (v *View) applyAlarm(c *center, stored *Stored) {
+	e, received := &stored.Event, stored.Received
 	key := eventKey{e.Device, e.Epoch, e.Lane, e.Seq}
 	if !v.alarms.first(key) {
 		return
 	}
-	n := notice{key: key, typ: e.Type, time: e.Time, clock: e.Clock, received: received}
-	if at, ok := c.happened(e); ok {
+	n := notice{key: key, typ: e.Type, time: e.Time, clock: e.Clock, boot: e.Boot, mono: e.Mono, received: received,
+		corrected: stored.Corrected, correctedClock: stored.CorrectedClock}
+	if at, clock := c.correct(e.Boot, e.Clock, e.Time, e.Mono); qualityOf(clock) > qualityOf(n.correctedClock) {
+		n.corrected, n.correctedClock = at, clock
+	}
+	if !n.corrected.IsZero() {
+		n.late = received.Sub(n.corrected) > lateAfter
+	} else if at, ok := c.happened(e); ok {
 		n.late = received.Sub(at) > lateAfter
 	}
 	v.changed(c) // its count of open alarms changes
@@ -93,6 +113,9 @@ func (v *View) applyAlarm(c *center, e *longan.Event, received time.Time) {
 		return
 	}
 	if k := (alarmKey{e.Device, e.Point, cause}); !v.alarms.rested[k].key.follows(key) {
+		if len(v.alarms.rested) >= maxRested {
+			clear(v.alarms.rested) // of boards that invent points
+		}
 		v.alarms.rested[k] = n
 	}
 	closed := false
@@ -124,11 +147,16 @@ func (v *View) raise(c *center, k alarmKey, n notice) {
 		a.restored, a.by = &rest, ByEvent
 	} else if old != nil && old.raised.key.follows(n.key) {
 		a.restored, a.by = &old.raised, BySuperseded
+	} else if old == nil && v.alarms.count[k.device] >= maxOpen {
+		v.cfg.Log.Warn("ignored alarm of a board that has too many open", "device", k.device, "point", k.point)
+		return
 	} else {
 		if old != nil {
 			// Its restored event is in a hole, or in another epoch: the new one
 			// takes its place.
 			old.restored, old.by = &n, BySuperseded
+		} else {
+			v.alarms.count[k.device]++
 		}
 		v.alarms.open[k] = a
 	}
@@ -157,6 +185,7 @@ func (b *alarmBook) restOf(k alarmKey, raise eventKey) (notice, bool) {
 func (v *View) restore(c *center, a *alarm, n notice, by string) {
 	a.restored, a.by = &n, by
 	delete(v.alarms.open, a.key)
+	v.alarms.count[a.key.device]--
 	if len(v.alarms.recent) > 0 && a.raised.rev < v.alarms.recent[0].raised.rev {
 		v.alarms.lost = max(v.alarms.lost, n.rev) // no longer among the recent
 	}
@@ -186,17 +215,6 @@ func (v *View) tell(c *center, a *alarm, n notice) {
 	for s := range v.subs {
 		s.alarm(a.export(c, &n), v.rev)
 	}
-}
-
-// openOf counts the open alarms of a device.
-func (b *alarmBook) openOf(d longan.DeviceID) int {
-	n := 0
-	for k := range b.open {
-		if k.device == d {
-			n++
-		}
-	}
-	return n
 }
 
 // clip bounds foreign text to what a label may be.

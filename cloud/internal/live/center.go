@@ -49,6 +49,7 @@ type center struct {
 	peripherals map[string]*peripheral
 	streams     []streamSet
 
+	bases          []base     // of the latest boots
 	boots          []bootWord // heard live, in the order of their first word
 	conflict       *conflict
 	eventConflicts EventConflicts

@@ -10,7 +10,9 @@ import (
 // Stored is an event with the time at which the city stored it.
 type Stored struct {
 	longan.Event
-	Received time.Time
+	Received       time.Time
+	Corrected      time.Time // when it happened by a better clock of the same boot; zero is none
+	CorrectedClock string    // the quality of that clock
 }
 
 // ApplyEvents folds events that were committed just now, in order within each
@@ -22,8 +24,11 @@ func (v *View) ApplyEvents(events []longan.Event) {
 	for i := range events {
 		e := &events[i]
 		c := v.center(e.Device, now)
+		if c.noteBase(e.Boot, e.Clock, e.Time, e.Mono) {
+			v.correctAlarms(c, e.Boot)
+		}
 		if e.Lane == longan.Alarm && (e.Type == longan.AlarmRaised || e.Type == longan.AlarmRestored) {
-			v.applyAlarm(c, e, now)
+			v.applyAlarm(c, &Stored{Event: *e, Received: now})
 		}
 		if clash := c.clashEvent(e, now); c.applyEvent(e, now) || clash {
 			v.changed(c)
@@ -42,7 +47,7 @@ func (v *View) Restore(events []Stored) {
 	for i := range events {
 		e := &events[i].Event
 		if e.Type == longan.AlarmRaised || e.Type == longan.AlarmRestored {
-			v.applyAlarm(v.center(e.Device, now), e, events[i].Received)
+			v.applyAlarm(v.center(e.Device, now), &events[i])
 		}
 	}
 }

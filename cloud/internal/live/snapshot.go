@@ -99,13 +99,17 @@ type Alarm struct {
 	Cause    string          `json:"cause"`
 	Time     time.Time       `json:"time,omitzero"` // at the board
 	Clock    string          `json:"clock,omitempty"`
-	Received time.Time       `json:"received"` // when the city had stored it
-	Late     bool            `json:"late"`     // older than 60 s when stored (补传)
-	Open     bool            `json:"open"`
-	Raised   *Moment         `json:"raised,omitempty"`   // in an alarm.restored: its raise
-	Restored *Moment         `json:"restored,omitempty"` // in an alarm.raised that is not open
-	By       string          `json:"by,omitempty"`       // what ended it
-	Rev      uint64          `json:"rev"`
+	// When it happened by a better clock of the same boot, known later, and that
+	// clock's quality; Time stays as the board told it.
+	Corrected      time.Time `json:"corrected,omitzero"`
+	CorrectedClock string    `json:"correctedClock,omitempty"`
+	Received       time.Time `json:"received"` // when the city had stored it
+	Late           bool      `json:"late"`     // older than 60 s when stored (补传)
+	Open           bool      `json:"open"`
+	Raised         *Moment   `json:"raised,omitempty"`   // in an alarm.restored: its raise
+	Restored       *Moment   `json:"restored,omitempty"` // in an alarm.raised that is not open
+	By             string    `json:"by,omitempty"`       // what ended it
+	Rev            uint64    `json:"rev"`
 }
 
 // Moment names the other event of an alarm.
@@ -169,7 +173,7 @@ func (v *View) export(c *center, now time.Time) Center {
 		CountyCode: c.device.County(), State: c.state, Cause: c.cause, Since: c.since, Heard: c.heard,
 		HeardAge: ms(c.heard, now), BoardTime: c.board, Clock: c.clock, Version: c.version, Epoch: c.epoch,
 		Points: []Point{}, Periphs: []Peripheral{}, Backlog: maps.Clone(c.backlog), Streams: c.exportStreams(),
-		OpenAlarms: v.alarms.openOf(c.device), Rev: c.rev, AsOf: c.asOf, AsOfAge: -1}
+		OpenAlarms: v.alarms.count[c.device], Rev: c.rev, AsOf: c.asOf, AsOfAge: -1}
 	out.Conflict, out.Refusals = c.exportConflict(), v.refusals.refusalsOf(c.device, now)
 	if c.eventConflicts.Count > 0 {
 		collisions := c.eventConflicts
@@ -232,7 +236,7 @@ func ms(t, now time.Time) int64 {
 func (a *alarm) export(c *center, n *notice) Alarm {
 	out := Alarm{Device: a.key.device, Center: c.title(), Township: c.place.Name, County: c.place.CountyName,
 		Epoch: n.key.epoch, Lane: n.key.lane, Seq: n.key.seq, Type: n.typ, Point: a.key.point, Cause: a.key.cause,
-		Time: n.time, Clock: n.clock, Received: n.received, Late: n.late, Open: a.restored == nil, By: a.by, Rev: n.rev}
+		Time: n.time, Clock: n.clock, Corrected: n.corrected, CorrectedClock: n.correctedClock, Received: n.received, Late: n.late, Open: a.restored == nil, By: a.by, Rev: n.rev}
 	if p := c.points[a.key.point]; p != nil && p.Label != "" {
 		a.label = p.Label
 	}

@@ -18,6 +18,9 @@ func (v *View) ApplyStatus(s *longan.Status, retained bool) (isClone bool) {
 	c := v.center(s.Device, now)
 	before, cause := c.state, c.cause
 	var changed, aged bool
+	if c.noteBase(s.Boot, s.Clock, s.Time, s.Mono) {
+		v.correctAlarms(c, s.Boot)
+	}
 	said := take
 	if !retained && s.State == longan.Online {
 		said = c.assess(s, now)

@@ -70,7 +70,7 @@ func New(cfg Config) *View {
 	return &View{
 		cfg:      cfg,
 		centers:  map[longan.DeviceID]*center{},
-		alarms:   alarmBook{open: map[alarmKey]*alarm{}, rested: map[alarmKey]notice{}, seen: map[eventKey]struct{}{}},
+		alarms:   alarmBook{open: map[alarmKey]*alarm{}, count: map[longan.DeviceID]int{}, rested: map[alarmKey]notice{}, seen: map[eventKey]struct{}{}},
 		refusals: refusalBook{of: map[longan.DeviceID]*refused{}, dirty: map[longan.DeviceID]bool{}},
 		subs:     map[*Subscription]struct{}{},
 	}

@@ -168,6 +168,10 @@ type eventJSON struct {
 	Mono     int64           `json:"mono"` // ms since Boot
 	Data     json.RawMessage `json:"data,omitempty"`
 	Received time.Time       `json:"received"` // when the city had stored it
+	// When it happened by a better clock of the same boot, known later, and that
+	// clock's quality. Time and Clock stay as the board sent them.
+	Corrected      time.Time `json:"corrected,omitzero"`
+	CorrectedClock string    `json:"correctedClock,omitempty"`
 }
 
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
@@ -190,7 +194,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	for i := range stored {
 		e := &stored[i]
 		out[i] = eventJSON{e.ID, e.Device, e.Epoch, e.Lane, e.Seq, e.Type, e.Point, e.Time, e.Clock,
-			e.Boot, e.Mono.Milliseconds(), e.Data, e.StoredAt}
+			e.Boot, e.Mono.Milliseconds(), e.Data, e.StoredAt, e.Corrected, e.CorrectedClock}
 	}
 	s.json(w, http.StatusOK, map[string]any{"time": s.cfg.Now(), "events": out})
 }

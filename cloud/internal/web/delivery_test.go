@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/longan-edge/longan"
 	"github.com/longan-edge/longan/cloud/internal/live"
@@ -108,4 +109,28 @@ func TestRefusalsAndClones(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestCorrectedTimes: the page shows when an alarm really was, and says that it
+// is worked out.
+func TestCorrectedTimes(t *testing.T) {
+	s, c, now := newServer(t, nil)
+	at := time.Date(2026, 11, 23, 7, 30, 5, 0, time.UTC)
+	c.view.Restore([]live.Stored{{Event: longan.Event{Device: c.ids[0], Epoch: "e", Lane: longan.Alarm, Seq: 1, Type: longan.AlarmRaised,
+		Point: "smoke", Time: time.Unix(77, 0), Clock: longan.ClockFloor, Boot: "b"}, Received: now.t, Corrected: at, CorrectedClock: longan.ClockNTP}})
+	for lang, want := range map[string]string{"zh": "11-23 15:30:05</time> <em title=\"设备时钟当时不准", "en": ">Corrected</em>"} {
+		if page := request(t, s, "/?lang="+lang).Body.String(); strings.Count(page, want) != 2 || strings.Contains(page, text(parse(lang), "notime")+"<") {
+			t.Errorf("page in %s: does not show %q among the open and the recent", lang, want)
+		}
+	}
+	var answer alarmsAnswer
+	if err := json.Unmarshal(request(t, s, "/api/v1/alarms").Body.Bytes(), &answer); err != nil || len(answer.Open) != 1 ||
+		!answer.Open[0].Corrected.Equal(at) || !answer.Open[0].Time.Equal(time.Unix(77, 0)) {
+		t.Errorf("alarms: got %+v, %v; want both times", answer.Open, err)
+	}
+}
+
+func parse(s string) lang {
+	l, _ := parseLang(s)
+	return l
 }
