@@ -46,6 +46,7 @@ type Store struct {
 	turn  chan struct{} // held by the one that writes; capacity 1
 	stmts statements    // of write
 	known interned      // of the one that writes
+	check *checkpointer // nil when read-only
 }
 
 // errReadOnly is what writes to a store opened with Options.ReadOnly return.
@@ -70,7 +71,7 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 			return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), s.Close())
 		}
 	}
-	if s.read, err = openDB(abs, opts, "query_only(1)", "deferred"); err == nil {
+	if s.read, err = openDB(abs, opts, "deferred", "query_only(1)"); err == nil {
 		s.read.SetMaxOpenConns(readers)
 		err = s.read.PingContext(ctx)
 	}
@@ -81,7 +82,7 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 }
 
 func (s *Store) openWriter(ctx context.Context, path string, opts Options) (err error) {
-	if s.write, err = openDB(path, opts, "journal_mode(WAL)", "immediate"); err != nil {
+	if s.write, err = openDB(path, opts, "immediate", "journal_mode(WAL)", fmt.Sprintf("wal_autocheckpoint(%d)", autocheckpointPages)); err != nil {
 		return err
 	}
 	s.write.SetMaxOpenConns(1)
@@ -102,13 +103,22 @@ func (s *Store) openWriter(ctx context.Context, path string, opts Options) (err 
 	if err := migrate(ctx, s.write, opts.Log); err != nil {
 		return err
 	}
-	return s.stmts.prepare(ctx, s.write)
+	if err := s.stmts.prepare(ctx, s.write); err != nil {
+		return err
+	}
+	db, err := openDB(path, opts, "deferred")
+	if err == nil {
+		s.check = startCheckpointer(db)
+	}
+	return err
 }
 
-func openDB(path string, opts Options, pragma, txlock string) (*sql.DB, error) {
+func openDB(path string, opts Options, txlock string, pragmas ...string) (*sql.DB, error) {
 	q := url.Values{}
 	q.Add("_pragma", fmt.Sprintf("busy_timeout(%d)", opts.BusyTimeout.Milliseconds()))
-	q.Add("_pragma", pragma)
+	for _, p := range pragmas {
+		q.Add("_pragma", p)
+	}
 	q.Add("_pragma", "synchronous(FULL)")
 	q.Add("_pragma", "foreign_keys(1)")
 	q.Set("_txlock", txlock)
@@ -143,10 +153,15 @@ func migrate(ctx context.Context, db *sql.DB, log *slog.Logger) error {
 // Close ends all connections. Commits already returned are safe without it.
 func (s *Store) Close() error {
 	var errs []error
+	s.turn <- struct{}{} // soon: whoever has it is in a transaction
+	defer func() { <-s.turn }()
 	for _, db := range []*sql.DB{s.read, s.write} {
 		if db != nil {
 			errs = append(errs, db.Close())
 		}
+	}
+	if s.check != nil {
+		errs = append(errs, s.check.close())
 	}
 	return errors.Join(errs...)
 }

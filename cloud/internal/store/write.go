@@ -21,6 +21,7 @@ type writeTx struct {
 	now   int64
 	found interned // for Store.known, once committed
 	args  []any    // reused
+	rows  int      // of events, inserted
 }
 
 // writing runs f in a transaction and commits it.
@@ -51,6 +52,7 @@ func (s *Store) writing(ctx context.Context, now time.Time, f func(*writeTx) err
 		return fmt.Errorf("commit: %w", err)
 	}
 	s.known.learn(&t.found)
+	s.check.wrote(t.rows)
 	return nil
 }
 
@@ -96,6 +98,7 @@ func (t *writeTx) query(stmt *sql.Stmt) queryFunc {
 
 // insert stores events that the stream does not have.
 func (t *writeTx) insert(st *stream, events []longan.Event) error {
+	t.rows += len(events)
 	for i, n := range insertRows {
 		stmt := t.tx.StmtContext(t.ctx, t.store.stmts.insert[i])
 		for len(events) >= n {
