@@ -116,7 +116,7 @@ step_rules() { go test ./cross; }
 # Runs in virtual time that take a minute or more. The race detector makes them
 # six times as long and finds nothing that it does not find in the day and in the
 # shorter runs of the same code, so step month alone runs them.
-LONG='^(TestAMonthInVirtualTime)$'
+LONG='^(TestAMonthInVirtualTime|TestLossyWeekRaisesNoFalseAlarm)$'
 
 step_race() {
 	if ! command -v gcc >/dev/null; then

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -100,6 +101,20 @@ type cityLog struct {
 	stored func(device longan.DeviceID, epoch, lane string, last uint64) // nil is nobody
 }
 
+// hear lets f hear of every commit of the store. Before that, and without it, the
+// log costs little.
+func (l *cityLog) hear(f func(device longan.DeviceID, epoch, lane string, last uint64)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stored = f
+}
+
+func (l *cityLog) ear() func(device longan.DeviceID, epoch, lane string, last uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.stored
+}
+
 // shown is how the live view shows a board from a time on.
 type shown struct {
 	at           time.Time
@@ -108,7 +123,7 @@ type shown struct {
 
 // Enabled implements slog.Handler.
 func (l *cityLog) Enabled(_ context.Context, level slog.Level) bool {
-	return level >= slog.LevelInfo || l.stored != nil
+	return level >= slog.LevelInfo || l.ear() != nil
 }
 
 // Handle implements slog.Handler.
@@ -123,9 +138,9 @@ func (l *cityLog) Handle(_ context.Context, r slog.Record) error {
 		}
 		device := longan.DeviceID(a["device"].String())
 		l.shown[device] = append(l.shown[device], shown{time.Now(), a["state"].String(), a["cause"].String()})
-	case r.Message == "stored" && l.stored != nil:
+	case r.Message == "stored":
 		a := attrs(r)
-		l.stored(longan.DeviceID(a["device"].String()), a["epoch"].String(), a["lane"].String(), a["last"].Uint64())
+		l.ear()(longan.DeviceID(a["device"].String()), a["epoch"].String(), a["lane"].String(), a["last"].Uint64())
 	}
 	return nil
 }
@@ -145,6 +160,13 @@ func attrs(r slog.Record) map[string]slog.Value {
 	return m
 }
 
+// history returns how the live view showed a board, from the beginning.
+func (l *cityLog) history(device longan.DeviceID) []shown {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.shown[device])
+}
+
 // virtualBoard is a board with its agent, in memory.
 type virtualBoard struct {
 	city  *virtualCity
@@ -155,14 +177,21 @@ type virtualBoard struct {
 	clock  func(boot string, begin time.Time) *agent.Clock
 	starts int
 	synced atomic.Int64 // clock.synced events that its agents accepted
+	// accepted hears of every event that the agent accepts; nil is nobody.
+	accepted func(lane string, seq uint64)
 
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 }
 
+// agentTCP is what the agent asks of the board's TCP: agent/internal/dial.
+var agentTCP = link.TCP{UserTimeout: 20 * time.Second, Thin: true}
+
 // addBoard makes a board, which is off.
 func (c *virtualCity) addBoard(site *firmwareconfig.Site, seed uint64, conditions link.Conditions) *virtualBoard {
-	return &virtualBoard{city: c, site: site, ports: &porttest.Ports{}, link: link.New(seed, conditions)}
+	b := &virtualBoard{city: c, site: site, ports: &porttest.Ports{}, link: link.New(seed, conditions)}
+	b.link.Tune(link.ToCity, agentTCP)
+	return b
 }
 
 func (b *virtualBoard) start() {
@@ -213,6 +242,9 @@ func (l agentLog) Handle(_ context.Context, r slog.Record) error {
 		a := attrs(r)
 		if a["durable"].Bool() {
 			l.board.city.tally.Accept(l.board.site.Device, a["epoch"].String(), a["lane"].String(), a["seq"].Uint64())
+		}
+		if l.board.accepted != nil {
+			l.board.accepted(a["lane"].String(), a["seq"].Uint64())
 		}
 		if a["type"].String() == longan.ClockSynced {
 			l.board.synced.Add(1)

@@ -1,6 +1,7 @@
 package link
 
 import (
+	"cmp"
 	"time"
 )
 
@@ -75,9 +76,28 @@ func (c Conditions) rto() time.Duration {
 	return max(rtoLeast, c.RTT()+4*c.Jitter/3)
 }
 
+// TCP is what a program asks of its kernel's TCP for what it sends. The zero value
+// is Linux as it is.
+type TCP struct {
+	// UserTimeout ends a connection of which nothing was acknowledged for so long
+	// (TCP_USER_TIMEOUT, RFC 5482); zero is a quarter of an hour.
+	UserTimeout time.Duration
+	// Thin repeats a lost segment six times without doubling the timeout
+	// (TCP_THIN_LINEAR_TIMEOUTS).
+	Thin bool
+}
+
+const thinTries = 6 // Linux, TCP_THIN_LINEAR_RETRIES
+
+// patience returns how long the sender goes on without any success.
+func (t TCP) patience() time.Duration { return cmp.Or(t.UserTimeout, giveUp) }
+
 // backoff returns the timeout after that many tries.
-func backoff(rto time.Duration, tries int) time.Duration {
-	for range tries {
+func (t TCP) backoff(rto time.Duration, tries int) time.Duration {
+	if t.Thin {
+		tries -= thinTries
+	}
+	for range max(0, tries) {
 		if rto *= 2; rto >= rtoMost {
 			return rtoMost
 		}

@@ -21,7 +21,7 @@ type connection struct {
 func newConnection(l *Link, number uint64) *connection {
 	c := &connection{link: l}
 	for i, way := range []Way{ToCity, ToBoard} {
-		c.paths[i] = &path{conn: c, way: way, rng: rand.New(rand.NewPCG(l.seed, number<<2|uint64(way)))}
+		c.paths[i] = &path{conn: c, way: way, rng: rand.New(rand.NewPCG(l.seed, number<<2|uint64(way))), tcp: l.tcp[way-1]}
 		c.paths[i].readable.L, c.paths[i].writable.L = &l.mu, &l.mu
 	}
 	for i := range c.ends {
@@ -95,6 +95,8 @@ func (e *end) Read(b []byte) (int, error) {
 			return 0, opError("read", os.ErrDeadlineExceeded)
 		case len(b) == 0:
 			return 0, nil
+		case e.in.way == ToCity && e.conn.link.stuck && e.err == nil:
+			// nobody reads
 		case n > 0:
 			return e.in.take(b), nil
 		case e.err != nil:

@@ -111,6 +111,45 @@ func TestWhoWritesIntoABlackHoleIsToldInTheEnd(t *testing.T) {
 	}
 }
 
+func TestTune(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		TCP
+		hole   time.Duration
+		silent time.Duration // until the byte arrives; 0 is never
+	}{
+		// At 0.3, 0.9, 2.1, 4.5 and 9.3 s.
+		{"as it is", TCP{}, 5 * time.Second, 9450 * time.Millisecond},
+		// At 0.3, 0.6, 0.9, 1.2, 1.5, 1.8, 2.1, 2.7, 3.9 and 6.3 s.
+		{"thin, short", TCP{Thin: true}, 2 * time.Second, 2250 * time.Millisecond},
+		{"thin", TCP{Thin: true}, 5 * time.Second, 6450 * time.Millisecond},
+		{"user timeout not reached", TCP{UserTimeout: 20 * time.Second}, 5 * time.Second, 9450 * time.Millisecond},
+		{"user timeout", TCP{UserTimeout: 4 * time.Second}, 5 * time.Second, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			oneProcessor(t)
+			synctest.Test(t, func(t *testing.T) {
+				c := Conditions{Latency: 150 * time.Millisecond}
+				l := New(1, Conditions{Latency: c.Latency, BlackHole: BothWays})
+				l.Tune(ToCity, test.TCP)
+				board, city := l.Pair()
+				time.AfterFunc(test.hole, func() { l.Set(c) })
+				send(t, board, []byte{1})
+				want := test.silent
+				if want == 0 {
+					want = time.Minute
+				}
+				if got := arrival(t, city, time.Minute); got != want {
+					t.Errorf("arrived after %v, want %v", got, want)
+				}
+				if _, err := board.Write([]byte{2}); errors.Is(err, syscall.ETIMEDOUT) != (test.silent == 0) {
+					t.Errorf("the sender got %v", err)
+				}
+			})
+		})
+	}
+}
+
 func TestForget(t *testing.T) {
 	oneProcessor(t)
 	synctest.Test(t, func(t *testing.T) {

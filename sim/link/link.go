@@ -28,6 +28,8 @@ type Link struct {
 	free       [BothWays]time.Time // when the wire of a way has sent what it was given
 	counts     [BothWays]Count     // of connections that ended too
 	drops      int
+	tcp        [BothWays]TCP
+	stuck      bool
 }
 
 // New returns a link. What it does at random follows from the seed.
@@ -57,6 +59,29 @@ func (l *Link) Set(c Conditions) {
 	for _, conn := range slices.Clone(l.conns) { // one that gives up leaves the list
 		conn.paths[0].eased(now)
 		conn.paths[1].eased(now)
+	}
+}
+
+// Tune sets what those ask of their TCP who send that way, for connections that
+// are made from now on.
+func (l *Link) Tune(way Way, t TCP) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, w := range []Way{ToCity, ToBoard} {
+		if way&w != 0 {
+			l.tcp[w-1] = t
+		}
+	}
+}
+
+// SetStuck lets the program at the city's end read nothing, as one that hangs,
+// until it goes on. Its kernel answers dials and takes what its buffer holds.
+func (l *Link) SetStuck(stuck bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stuck = stuck
+	for _, c := range l.conns {
+		c.paths[0].readable.Broadcast()
 	}
 }
 

@@ -174,6 +174,24 @@ func TestBuffersAreBounded(t *testing.T) {
 	})
 }
 
+func TestStuck(t *testing.T) {
+	oneProcessor(t)
+	synctest.Test(t, func(t *testing.T) {
+		l := New(1, Conditions{})
+		board, city := l.Pair()
+		l.SetStuck(true)
+		send(t, board, []byte{1}) // the kernel takes it
+		start := time.Now()
+		time.AfterFunc(time.Hour, func() { l.SetStuck(false) })
+		receive(t, city, 1)
+		if got := time.Since(start); got != time.Hour {
+			t.Errorf("read after %v, want an hour", got)
+		}
+		send(t, city, []byte{2})
+		receive(t, board, 1)
+	})
+}
+
 func TestDeadlines(t *testing.T) {
 	block := func(c net.Conn) error {
 		_, err := c.Write(make([]byte, sendBuffer+receiveWindow+1))

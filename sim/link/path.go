@@ -15,6 +15,7 @@ type path struct {
 	from, to *end
 	reverse  *path
 	rng      *rand.Rand
+	tcp      TCP // the sender's
 
 	buf     []byte // from read to written
 	base    []byte // buf's memory, from its beginning
@@ -102,7 +103,7 @@ func (p *path) advance(now time.Time) {
 	}
 	p.deliver(now)
 	p.send(now)
-	if !p.stuck.IsZero() && now.Sub(p.stuck) >= giveUp {
+	if !p.stuck.IsZero() && now.Sub(p.stuck) >= p.tcp.patience() {
 		p.stop()
 		p.from.fail(syscall.ETIMEDOUT)
 		return
@@ -197,7 +198,7 @@ func (p *path) send(now time.Time) {
 		}
 		p.countSent(n, now)
 		if p.holed(p.way) || c.loses(p.rng) {
-			p.retry = left.Add(backoff(c.rto(), p.tries))
+			p.retry = left.Add(p.tcp.backoff(c.rto(), p.tries))
 			p.tries++
 			if p.stuck.IsZero() {
 				p.stuck = now
@@ -230,7 +231,7 @@ func (p *path) eased(now time.Time) {
 		// The next retransmission is answered.
 		at, tries, rto := p.unheard, 0, p.conn.link.conditions.rto()
 		for !at.After(now) {
-			at = at.Add(backoff(rto, tries))
+			at = at.Add(p.tcp.backoff(rto, tries))
 			tries++
 		}
 		p.unheard, p.retry, p.tries, p.stuck = time.Time{}, at, 0, time.Time{}
@@ -264,7 +265,7 @@ func (p *path) schedule(now time.Time) {
 		soonest(p.acks[0].at)
 	}
 	if !p.stuck.IsZero() {
-		soonest(p.stuck.Add(giveUp))
+		soonest(p.stuck.Add(p.tcp.patience()))
 	}
 	if next.Equal(p.due) {
 		return

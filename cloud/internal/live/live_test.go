@@ -104,8 +104,8 @@ func TestLiveness(t *testing.T) {
 			{what: "heartbeat", wait: 10 * time.Second, status: heartbeat("a", 2, 10*time.Second), state: Online, cause: CauseLive},
 			{what: "just in time", wait: 14999 * time.Millisecond, state: Online, cause: CauseLive},
 			{what: "15 s", wait: time.Millisecond, state: Stale, cause: CauseSilent},
-			{what: "just below 20 s", wait: 4999 * time.Millisecond, state: Stale, cause: CauseSilent},
-			{what: "20 s", wait: time.Millisecond, state: Offline, cause: CauseSilent},
+			{what: "just below 19 s", wait: 3999 * time.Millisecond, state: Stale, cause: CauseSilent},
+			{what: "19 s", wait: time.Millisecond, state: Offline, cause: CauseSilent},
 			{what: "the same session goes on", status: heartbeat("a", 3, 40*time.Second), state: Online, cause: CauseLive},
 		},
 		"valid will": {
@@ -123,7 +123,7 @@ func TestLiveness(t *testing.T) {
 		"a late heartbeat of an old session keeps nothing alive": {
 			{what: "birth", status: heartbeat("a", 1, 0), state: Online, cause: CauseLive},
 			{what: "new birth", status: heartbeat("b", 1, 0), state: Online, cause: CauseLive},
-			{what: "late heartbeat", wait: 19 * time.Second, status: heartbeat("a", 2, 0), state: Stale, cause: CauseSilent},
+			{what: "late heartbeat", wait: 18 * time.Second, status: heartbeat("a", 2, 0), state: Stale, cause: CauseSilent},
 		},
 		"a heartbeat delivered twice keeps nothing alive": {
 			{what: "birth", status: heartbeat("a", 1, 0), state: Online, cause: CauseLive},

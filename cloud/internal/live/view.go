@@ -14,8 +14,11 @@ import (
 
 // Defaults of Config.
 const (
-	DefaultStaleAfter   = 15 * time.Second
-	DefaultOfflineAfter = 20 * time.Second
+	DefaultStaleAfter = 15 * time.Second
+	// DefaultOfflineAfter lets a death show within 20 s, the strictest reporting time
+	// of EN 50136-1: the last word may come half a second after it, and Run looks
+	// twice a second.
+	DefaultOfflineAfter = 19 * time.Second
 	// DefaultSilentAfter is more than two of the full statuses that a board sends
 	// every five minutes.
 	DefaultSilentAfter = 11 * time.Minute
