@@ -56,7 +56,7 @@ var deaths = []death{
 // attempt to connect take.
 func TestDeadLinkShowsWithin20s(t *testing.T) {
 	const (
-		phases  = 50
+		phases  = 25
 		outage  = 4 * time.Minute
 		returns = time.Minute + 2*time.Second
 	)
