@@ -19,31 +19,63 @@ import (
 // floor returns the median time of an fdatasync behind the overwriting of 4 KiB
 // in place: the least that any durable event can cost in dir.
 func floor(dir string) (time.Duration, error) {
-	const page, pages, times = 4096, 64, 60
-	file, err := os.CreateTemp(dir, "floor")
+	const times = 60
+	p, err := openProbe(dir)
 	if err != nil {
-		return 0, fmt.Errorf("measure fdatasync: %w", err)
+		return 0, err
 	}
-	defer os.Remove(file.Name())
-	defer file.Close()
-	buf := make([]byte, page*pages)
-	if _, err := file.Write(buf); err != nil {
-		return 0, fmt.Errorf("measure fdatasync: %w", err)
-	}
-	if err := file.Sync(); err != nil {
-		return 0, fmt.Errorf("measure fdatasync: %w", err)
-	}
+	defer p.close()
 	took := make(timings, 0, times)
-	for i := range times {
-		buf[0] = byte(i + 1)
-		start := time.Now()
-		_, err := file.WriteAt(buf[:page], int64(rand.IntN(pages))*page)
-		if err = errors.Join(err, syscall.Fdatasync(int(file.Fd()))); err != nil {
-			return 0, fmt.Errorf("measure fdatasync: %w", err)
+	for range times {
+		d, err := p.sync()
+		if err != nil {
+			return 0, err
 		}
-		took = append(took, time.Since(start))
+		took = append(took, d)
 	}
 	return took.at(0.5), nil
+}
+
+// probe is a small file that is overwritten to see what the disk takes.
+type probe struct {
+	file *os.File
+	buf  []byte
+}
+
+// The file of a probe.
+const (
+	probePage  = 4096 // bytes written at a time
+	probePages = 64
+)
+
+func openProbe(dir string) (*probe, error) {
+	file, err := os.CreateTemp(dir, "floor")
+	if err != nil {
+		return nil, fmt.Errorf("measure fdatasync: %w", err)
+	}
+	p := &probe{file, make([]byte, probePage*probePages)}
+	_, err = file.Write(p.buf)
+	if err = errors.Join(err, file.Sync()); err != nil {
+		p.close()
+		return nil, fmt.Errorf("measure fdatasync: %w", err)
+	}
+	return p, nil
+}
+
+// sync times an fdatasync behind the overwriting of a page in place.
+func (p *probe) sync() (time.Duration, error) {
+	p.buf[0]++
+	start := time.Now()
+	_, err := p.file.WriteAt(p.buf[:probePage], int64(rand.IntN(probePages))*probePage)
+	if err = errors.Join(err, syscall.Fdatasync(int(p.file.Fd()))); err != nil {
+		return 0, fmt.Errorf("measure fdatasync: %w", err)
+	}
+	return time.Since(start), nil
+}
+
+func (p *probe) close() {
+	p.file.Close()
+	os.Remove(p.file.Name())
 }
 
 // disk is where bytes are counted: an ext4 of our own on a loop device, whose

@@ -36,7 +36,7 @@ func (p *Path) alarm(ctx context.Context) ([]PathFigure, error) {
 		p50.Goal = goalAlarmP50
 		p99 := pathFigure("alarm_p99", "ms", via, method, samples, "p99_ms")
 		p99.Goal = goalAlarmP99
-		figures = append(figures, p50.with(samples, "floor_us").judge(), p99.with(samples, "max_ms").judge())
+		figures = append(figures, p50.with(samples, "sent_p50_ms", "fdatasync_p50_ms").judge(), p99.with(samples, "sent_p99_ms", "fdatasync_p99_ms", "max_ms").judge())
 	}
 	return figures, nil
 }
@@ -104,23 +104,21 @@ func (p *Path) alarms(ctx context.Context, way, dir string, n int, gap time.Dura
 			}
 		}
 	})
-	press := func(on bool) (time.Duration, error) {
+	press := func(on bool) (begin, end time.Time, err error) {
 		seen := b.wire.next()
 		b.module.SetInput(inputPanic, on)
-		begin, err := receive(ctx, seen)
-		if err != nil {
-			return 0, fmt.Errorf("the board does not poll its module: %w: %s", err, b.cmd.Stderr)
+		if begin, err = receive(ctx, seen); err != nil {
+			return begin, end, fmt.Errorf("the board does not poll its module: %w: %s", err, b.cmd.Stderr)
 		}
-		end, err := receive(ctx, stored)
-		if err != nil {
-			return 0, fmt.Errorf("an alarm did not arrive: %w: %s", err, b.cmd.Stderr)
+		if end, err = receive(ctx, stored); err != nil {
+			return begin, end, fmt.Errorf("an alarm did not arrive: %w: %s", err, b.cmd.Stderr)
 		}
-		return end.Sub(begin), nil
+		return begin, end, nil
 	}
 	if err := b.ready(ctx, r); err != nil {
 		return nil, books{}, err
 	}
-	return timeAlarms(ctx, r.link, n, gap, press)
+	return timeAlarms(ctx, r.link, dir, kindAlarm, n, gap, press)
 }
 
 // ready waits until a board reads its module and the city has heard all it has to
@@ -155,24 +153,41 @@ func receive(ctx context.Context, c <-chan time.Time) (time.Time, error) {
 	}
 }
 
-// timeAlarms times n alarms after one that warms up, raised and restored in turn.
-func timeAlarms(ctx context.Context, link *meter, n int, gap time.Duration, press func(on bool) (time.Duration, error)) (values, books, error) {
+// timeAlarms times n alarms after one that warms up, raised and restored in turn,
+// and how late their packets, of a kind, were on the link.
+// In the gaps it times the disk's own fdatasync: the path has three of them, and
+// is as often late as they are.
+func timeAlarms(ctx context.Context, link *meter, dir, kind string, n int, gap time.Duration, press func(on bool) (begin, end time.Time, err error)) (values, books, error) {
 	wait := func() { pause(ctx, gap+rand.N(gap/2)) }
-	if _, err := press(true); err != nil {
+	if _, _, err := press(true); err != nil {
 		return nil, books{}, err
 	}
 	wait()
 	before := link.read()
-	times := make(timings, 0, n)
+	times, near, disk := make(timings, 0, n), make(timings, 0, n), make(timings, 0, n)
+	p, err := openProbe(dir)
+	if err != nil {
+		return nil, books{}, err
+	}
+	defer p.close()
 	for i := range n {
-		d, err := press(i%2 == 1)
+		begin, end, err := press(i%2 == 1)
 		if err != nil {
 			return nil, books{}, err
 		}
-		times = append(times, d)
+		times, near = append(times, end.Sub(begin)), append(near, link.passed(kind).Sub(begin))
 		wait()
+		d, err := p.sync()
+		if err != nil {
+			return nil, books{}, err
+		}
+		disk = append(disk, d)
 	}
-	v := values{"p50_ms": ms(times.at(0.5)), "p99_ms": ms(times.at(0.99)), "max_ms": ms(times.at(1))}
+	v := values{
+		"p50_ms": ms(times.at(0.5)), "p99_ms": ms(times.at(0.99)), "max_ms": ms(times.at(1)),
+		"sent_p50_ms": ms(near.at(0.5)), "sent_p99_ms": ms(near.at(0.99)),
+		"fdatasync_p50_ms": ms(disk.at(0.5)), "fdatasync_p99_ms": ms(disk.at(0.99)),
+	}
 	return v, link.read().since(before), ctx.Err()
 }
 
@@ -193,10 +208,10 @@ func (p *Path) alarmsBridge(ctx context.Context, dir string, n int, gap time.Dur
 		return nil, books{}, err
 	}
 	defer stop(local)
-	return p.alarmsThrough(ctx, link, local, address, near, n, gap)
+	return p.alarmsThrough(ctx, link, local, dir, address, near, n, gap)
 }
 
-func (p *Path) alarmsThrough(ctx context.Context, link *meter, local *exec.Cmd, address, near string, n int, gap time.Duration) (values, books, error) {
+func (p *Path) alarmsThrough(ctx context.Context, link *meter, local *exec.Cmd, dir, address, near string, n int, gap time.Duration) (values, books, error) {
 	sub, err := dialMQTT(ctx, address, "subscriber", 1)
 	if err != nil {
 		return nil, books{}, err
@@ -216,17 +231,16 @@ func (p *Path) alarmsThrough(ctx context.Context, link *meter, local *exec.Cmd, 
 	confirmed := make(chan error, 1)
 	go func() { confirmed <- pub.confirmed(n + 1) }()
 	payload := make([]byte, p.size)
-	v, carried, err := timeAlarms(ctx, link, n, gap, func(bool) (time.Duration, error) {
+	v, carried, err := timeAlarms(ctx, link, dir, kindOther, n, gap, func(bool) (begin, end time.Time, err error) {
 		binary.BigEndian.PutUint32(payload, rand.Uint32())
-		begin := time.Now()
+		begin = time.Now()
 		if err := pub.publish(ctx, payload); err != nil {
-			return 0, err
+			return begin, end, err
 		}
-		end, err := receive(ctx, came)
-		if err != nil {
-			return 0, fmt.Errorf("a message did not arrive: %w: %s", err, local.Stderr)
+		if end, err = receive(ctx, came); err != nil {
+			return begin, end, fmt.Errorf("a message did not arrive: %w: %s", err, local.Stderr)
 		}
-		return end.Sub(begin), nil
+		return begin, end, nil
 	})
 	pub.close()
 	sub.close()

@@ -34,6 +34,7 @@ type meter struct {
 	refused  int // connections while it was down
 	conns    map[net.Conn]struct{}
 	accounts map[string]account
+	seen     map[string]time.Time    // when the last packet of a kind began to pass
 	acks     uint64                  // segments without data of connections that have ended
 	clients  map[*net.TCPConn]uint64 // the same of those that have not, as last read
 	onOpen   func()                  // called with every connection of the client; may be nil
@@ -57,7 +58,7 @@ func newMeter(target string, down bool) (*meter, error) {
 	}
 	m := &meter{
 		listener: l, target: target, down: down, conns: map[net.Conn]struct{}{},
-		accounts: map[string]account{}, clients: map[*net.TCPConn]uint64{},
+		accounts: map[string]account{}, seen: map[string]time.Time{}, clients: map[*net.TCPConn]uint64{},
 	}
 	m.running.Go(m.serve)
 	return m, nil
@@ -171,7 +172,7 @@ func (m *meter) copy(to io.Writer, from io.Reader, s *splitter) {
 
 // count puts what was read down to its kinds; the headers to the first of them.
 func (m *meter) count(s *splitter, b []byte) {
-	segments := (len(b) + segmentMost - 1) / segmentMost
+	segments, now := (len(b)+segmentMost-1)/segmentMost, time.Now()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s.feed(b, func(kind string, packets, n int) {
@@ -181,12 +182,22 @@ func (m *meter) count(s *splitter, b []byte) {
 		a.segments += segments
 		segments = 0
 		m.accounts[kind] = a
+		if packets > 0 {
+			m.seen[kind] = now
+		}
 	})
 	if segments > 0 { // the beginning of a header, which is told with its end
 		a := m.accounts[kindOther]
 		a.segments += segments
 		m.accounts[kindOther] = a
 	}
+}
+
+// passed returns when the last packet of a kind was read from its sender.
+func (m *meter) passed(kind string) time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.seen[kind]
 }
 
 // books are what a link has carried, by kind.

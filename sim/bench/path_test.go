@@ -150,7 +150,7 @@ func TestSplitterTellsPacketsApart(t *testing.T) {
 }
 
 func TestMeterCountsSegments(t *testing.T) {
-	m := &meter{accounts: map[string]account{}}
+	m := &meter{accounts: map[string]account{}, seen: map[string]time.Time{}}
 	s := &splitter{up: true, ids: &packetIDs{kinds: map[uint16]string{}}}
 	before := m.read()
 	m.count(s, []byte{packetPingreq << 4, 0})
