@@ -39,7 +39,7 @@ func (p *Panel) Act(ctx context.Context, output string, on bool) error {
 func (p *Panel) act(ctx context.Context, output string, on bool) error {
 	a := p.find(output, on)
 	if a == nil {
-		return fmt.Errorf("no reader on %s has an output of that name", p.port)
+		return fmt.Errorf("no reader on %s has an output of that name", p.line)
 	}
 	a.ctx = ctx
 	p.mu.Lock()

@@ -89,16 +89,12 @@ func (c Config) check() (Config, error) {
 		return c, errors.New("no readers: name at least one")
 	}
 	c.Readers = slices.Clone(c.Readers)
-	addresses, points, outputs := map[int]bool{}, map[string]bool{}, map[string]bool{}
+	points, outputs := map[string]bool{}, map[string]bool{}
 	for i := range c.Readers {
 		r := &c.Readers[i]
 		if err := r.check(); err != nil {
 			return c, fmt.Errorf("reader %d: %w", r.Address, err)
 		}
-		if addresses[r.Address] {
-			return c, fmt.Errorf("reader %d: two have this address: give each one its own", r.Address)
-		}
-		addresses[r.Address] = true
 		if name, ok := claim(points, r.pointNames()); !ok {
 			return c, fmt.Errorf("reader %d: two points have the name %q", r.Address, name)
 		}

@@ -55,6 +55,22 @@ func TestConfigIsRefused(t *testing.T) {
 	}
 }
 
+func TestPanelsOnOneLineHaveAddressesOfTheirOwn(t *testing.T) {
+	line := NewLine(&porttest.Ports{}, port, drivers.SerialMode{})
+	for _, test := range []struct {
+		address int
+		ok      bool
+	}{{1, true}, {2, true}, {1, false}} {
+		_, err := NewOn(line, Config{CardKey: cardKey, Readers: []Reader{{Address: test.address, Online: "r", Plain: true}}})
+		if (err == nil) != test.ok {
+			t.Errorf("address %d: got %v", test.address, err)
+		}
+	}
+	if line.String() != port {
+		t.Errorf("the line is %q", line)
+	}
+}
+
 func TestNoPort(t *testing.T) {
 	b := start(t, &porttest.Ports{}, Config{Readers: []Reader{{Address: 1, Online: "r", Plain: true, Tamper: "t"}}})
 	<-b.done

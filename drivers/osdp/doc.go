@@ -33,9 +33,9 @@
 // card is seen within that. It has [Reader].Timeout (200 ms; 5.7) to begin its
 // answer. A command without a good answer is repeated in the reader's next turns,
 // byte for byte and with the same number, so that a reader that did hear it does
-// not do it twice; after Retries (2) repeats the reader is lost, and tried every
-// two seconds while others on the line talk. A silent reader so costs the others
-// a tenth of their turns.
+// not do it twice. After Retries (2) repeats the reader is lost, and tried once
+// every two seconds while others of its Panel talk: a silent reader costs the
+// others a tenth of their turns.
 //
 // A reader that is busy may be so for 3 s. Tamper, power and inputs are asked for
 // every second, beside what the reader tells by itself.
@@ -43,7 +43,9 @@
 // # Layers
 //
 // frame.go, secure.go, handshake.go and message.go are the bytes, pure functions;
-// line is the panel's end of the wire; session is the talk with one reader, with
-// its sequence numbers and its channel; station is what is known of it; Panel is
-// the driver.
+// wire is the panel's end of the line; [Line] gives it to one at a time; session
+// is the talk with one reader, with its sequence numbers and its channel; station
+// is what is known of it; [Panel] is the driver. One Panel may have all readers of
+// a line, or each reader a Panel of its own on a common Line: then each is a
+// peripheral that fails by itself.
 package osdp

@@ -15,8 +15,7 @@ import (
 
 // Panel is the control panel (ACU) of one RS-485 line and the readers on it.
 type Panel struct {
-	ports    drivers.Ports
-	port     string
+	line     *Line
 	cfg      Config
 	stations []*station
 	acts     chan *act
@@ -33,17 +32,27 @@ var (
 // New returns the driver of the readers on the named port, or what is wrong with
 // the configuration. It opens nothing.
 func New(ports drivers.Ports, port string, cfg Config) (*Panel, error) {
+	return NewOn(NewLine(ports, port, cfg.Mode), cfg)
+}
+
+// NewOn is New for some of several readers on a line: each Panel fails by itself.
+// cfg.Mode is the line's.
+func NewOn(line *Line, cfg Config) (*Panel, error) {
+	cfg.Mode = line.mode
 	cards, err := card.NewHasher(cfg.CardKey)
-	if err != nil {
-		return nil, fmt.Errorf("osdp on %s: %w", port, err)
+	if err == nil {
+		cfg, err = cfg.check()
 	}
-	if cfg, err = cfg.check(); err != nil {
-		return nil, fmt.Errorf("osdp on %s: %w", port, err)
+	if err == nil {
+		err = line.claim(cfg.Readers)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("osdp on %s: %w", line, err)
 	}
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader
 	}
-	p := &Panel{ports: ports, port: port, cfg: cfg, acts: make(chan *act)}
+	p := &Panel{line: line, cfg: cfg, acts: make(chan *act)}
 	for _, r := range cfg.Readers {
 		p.stations = append(p.stations, newStation(r, cfg, cards))
 	}
@@ -59,24 +68,17 @@ func (p *Panel) Run(ctx context.Context, emit drivers.Emit) error {
 	for _, st := range p.stations {
 		st.begin()
 	}
-	port, err := p.ports.Serial(ctx, p.port, p.cfg.Mode)
+	w, err := p.line.open(ctx)
 	if err != nil {
 		return p.fail(ctx, emit, err)
 	}
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	open, cancel := context.WithCancel(ctx)
-	defer cancel()
-	wg.Go(func() {
-		<-open.Done()
-		port.Close() // also unblocks a read or write when ctx ends
-	})
+	defer p.line.close(w)
 	defer p.connected()()
-	return p.serve(ctx, newLine(port, p.cfg.Mode), emit)
+	return p.serve(ctx, link{p.line, w}, emit)
 }
 
 // serve gives each reader its turn until none answers.
-func (p *Panel) serve(ctx context.Context, l *line, emit drivers.Emit) error {
+func (p *Panel) serve(ctx context.Context, k link, emit drivers.Emit) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -93,7 +95,7 @@ func (p *Panel) serve(ctx context.Context, l *line, emit drivers.Emit) error {
 			if time.Now().Before(st.due) {
 				continue
 			}
-			if err := p.turn(ctx, l, st, emit); err != nil {
+			if err := p.turn(ctx, k, st, emit); err != nil {
 				return err
 			}
 		}
@@ -105,8 +107,8 @@ func (p *Panel) serve(ctx context.Context, l *line, emit drivers.Emit) error {
 }
 
 // turn gives one reader its turn.
-func (p *Panel) turn(ctx context.Context, l *line, st *station, emit drivers.Emit) error {
-	err := st.turn(ctx, l, emit)
+func (p *Panel) turn(ctx context.Context, k link, st *station, emit drivers.Emit) error {
+	err := st.turn(ctx, k, emit)
 	if errors.Is(err, errLost) {
 		return p.fail(ctx, emit, err)
 	}
@@ -174,7 +176,7 @@ func (p *Panel) fail(ctx context.Context, emit drivers.Emit, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	err = fmt.Errorf("osdp on %s: %w", p.port, err)
+	err = fmt.Errorf("osdp on %s: %w", p.line, err)
 	for _, st := range p.stations {
 		for _, pt := range st.points() {
 			r := drivers.Reading{Point: pt.name, State: longan.Unknown, Detail: clip(err.Error())}

@@ -88,8 +88,9 @@ func FuzzReader(f *testing.F) {
 		st := newStation(cfg, Config{Rand: rand.NewChaCha8([32]byte{}), Retries: 2}, cards)
 		st.begin()
 		port := &canned{}
-		l := newLine(port, drivers.SerialMode{Baud: 230400})
-		l.char = 0 // nothing here takes time
+		l := NewLine(nil, "canned", drivers.SerialMode{})
+		k := link{l, newWire(port, l.mode)}
+		k.wire.char = 0 // nothing here takes time
 		emit := func(_ context.Context, r drivers.Reading) error {
 			if len(r.Detail) > longan.MaxLabel {
 				t.Errorf("a detail of %d bytes", len(r.Detail))
@@ -104,7 +105,7 @@ func FuzzReader(f *testing.F) {
 				answer = (&frame{address: 1, reply: true, seq: st.seq, crc: true, code: answer[1], data: answer[2:]}).bytes()
 			}
 			port.answers = [][]byte{answer}
-			if err := st.turn(t.Context(), l, emit); err != nil {
+			if err := st.turn(t.Context(), k, emit); err != nil {
 				t.Fatalf("turn: %v", err)
 			}
 			if err := st.flush(t.Context(), emit); err != nil {

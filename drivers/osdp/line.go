@@ -1,148 +1,152 @@
 package osdp
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
+	"sync"
 	"time"
 
 	"github.com/longan-edge/longan/drivers"
 )
 
-// line is the panel's end of an RS-485 line. Only one goroutine uses it.
-type line struct {
-	port drivers.Serial
-	char time.Duration // the time of one character
+// Line is one RS-485 line with up to 127 readers, which one Panel or several
+// share. The first Panel that runs opens the port, the last one closes it. Panels
+// take turns, one command each, in the order in which they ask.
+type Line struct {
+	ports drivers.Ports
+	name  string
+	mode  drivers.SerialMode
+	turn  chan struct{} // holds a token while nobody has the line; Go serves its waiters in order
+
+	mu        sync.Mutex
+	addresses map[int]bool // of all readers
+	users     int
+	wire      *wire // nil while nobody uses the line, or after it failed
 }
 
-// errLost means that the port itself failed, so nothing more can be exchanged.
-var errLost = errors.New("the serial port failed")
-
-var (
-	errEcho   = fmt.Errorf("only the echo of the command came back: %w", drivers.ErrSilent)
-	errBabble = errors.New("the line is never silent: a reader babbles, or two panels share it")
-)
-
-// longest is the frame that a reader is given time for, in characters; those
-// that answer what this panel asks are shorter.
-const longest = 256
-
-func newLine(port drivers.Serial, mode drivers.SerialMode) *line {
-	const bits = 10 // start, eight data bits, one stop bit
-	return &line{port: port, char: bits * time.Second / time.Duration(mode.Baud)}
+// NewLine returns the line at a port. It opens nothing.
+func NewLine(ports drivers.Ports, port string, mode drivers.SerialMode) *Line {
+	if mode.Baud == 0 {
+		mode.Baud = DefaultBaud
+	}
+	l := &Line{ports: ports, name: port, mode: mode, turn: make(chan struct{}, 1), addresses: make(map[int]bool)}
+	l.turn <- struct{}{}
+	return l
 }
 
-// silence is what a sender waits for before it sends: two characters; 5.7. A
-// read needs a millisecond to find that there is nothing.
-func (l *line) silence() time.Duration { return max(2*l.char, time.Millisecond) }
+// claim takes addresses for a Panel's readers.
+func (l *Line) claim(readers []Reader) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, r := range readers {
+		if l.addresses[r.Address] {
+			return fmt.Errorf("reader %d: two have this address: give each one its own", r.Address)
+		}
+		l.addresses[r.Address] = true
+	}
+	return nil
+}
 
-// exchange sends a frame to the reader at address and returns the first answer
-// that wants takes. The reader may take timeout to begin it.
-func (l *line) exchange(sent []byte, address byte, timeout time.Duration, wants func(*frame) bool) (*frame, error) {
-	if err := l.settle(timeout); err != nil {
+// take waits for the line. It is given back with give.
+func (l *Line) take(ctx context.Context) error {
+	select {
+	case <-l.turn:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (l *Line) give() { l.turn <- struct{}{} }
+
+// open returns the line's wire, opened where nobody else uses it. Each is given
+// back with close.
+func (l *Line) open(ctx context.Context) (*wire, error) {
+	if err := l.take(ctx); err != nil {
 		return nil, err
 	}
-	marked := append([]byte{mark}, sent...)
-	deadline := time.Now().Add(timeout + time.Duration(len(marked))*l.char)
-	if err := l.port.SetWriteDeadline(deadline); err != nil {
-		return nil, lost(err)
-	}
-	if _, err := l.port.Write(marked); errors.Is(err, os.ErrDeadlineExceeded) {
-		return nil, errors.New("the serial port takes no data")
-	} else if err != nil {
-		return nil, lost(err)
-	}
-	return l.receive(sent, address, deadline, wants)
-}
-
-// settle drops what comes until the line is silent.
-func (l *line) settle(patience time.Duration) error {
-	end := time.Now().Add(patience)
-	buf := make([]byte, longest)
-	for {
-		now := time.Now()
-		if now.After(end) {
-			return errBabble
-		}
-		if _, err := l.read(buf, now.Add(l.silence())); errors.Is(err, os.ErrDeadlineExceeded) {
-			return nil
-		} else if err != nil {
-			return err
-		}
-	}
-}
-
-// receive collects bytes until they hold the answer or the deadline passes. Once
-// something has come, what follows is given the time that it takes.
-func (l *line) receive(sent []byte, address byte, deadline time.Time, wants func(*frame) bool) (*frame, error) {
-	last := deadline.Add(longest * l.char)
-	var received []byte
-	buf := make([]byte, longest)
-	for {
-		n, err := l.read(buf, deadline)
-		if received = append(received, buf[:n]...); len(received) > 4*MaxFrame {
-			received = received[len(received)-2*MaxFrame:] // a babbling reader
-		}
-		if n > 0 {
-			if f, _ := scan(received, address, true, wants); f != nil {
-				return f, nil
-			}
-			// A character may be 20 ms late (5.7), and an adaptor hands them on in lumps.
-			if more := time.Now().Add(max(20*time.Millisecond, 32*l.char)); more.After(deadline) && more.Before(last) {
-				deadline = more
-			}
-		}
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			f, bad := scan(received, address, false, wants)
-			if f != nil {
-				return f, nil
-			}
-			return nil, diagnose(sent, received, bad)
-		}
+	defer l.give()
+	l.mu.Lock()
+	w := l.wire
+	l.mu.Unlock()
+	if w == nil {
+		port, err := l.ports.Serial(ctx, l.name, l.mode)
 		if err != nil {
 			return nil, err
 		}
+		w = newWire(port, l.mode)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.wire != w {
+		l.wire, l.users = w, 0
+	}
+	l.users++
+	return w, nil
+}
+
+// close gives a wire back. The last one closes its port.
+func (l *Line) close(w *wire) {
+	l.mu.Lock()
+	if l.wire != w { // it failed, and was closed by failed
+		l.mu.Unlock()
+		return
+	}
+	l.users--
+	last := l.users == 0
+	if last {
+		l.wire = nil
+	}
+	l.mu.Unlock()
+	if last {
+		w.port.Close()
 	}
 }
 
-// diagnose says what was received instead of the answer. It doesn't show it: it
-// may hold a card's number.
-func diagnose(sent, received []byte, bad error) error {
-	rest := received
-	for len(rest) > 0 && rest[0] == mark {
-		rest = rest[1:]
+// failed closes a wire whose port failed, and returns why it failed first: whoever
+// opens the line next gets a new one.
+func (l *Line) failed(w *wire, err error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if w.cause == nil {
+		w.cause = err
+		w.port.Close()
 	}
-	switch {
-	case len(received) == 0:
-		return drivers.ErrSilent
-	case string(rest) == string(sent):
-		return errEcho
-	case errors.Is(bad, errChecksum):
-		return fmt.Errorf("%w: interference, or two readers with one address", bad)
-	case !errors.Is(bad, errMore):
-		return bad
+	if l.wire == w {
+		l.wire = nil
 	}
-	return fmt.Errorf("no answer in %d bytes: noise, or a wrong baud rate", len(received))
+	return w.cause
 }
 
-// read reads until the deadline. Its errors are os.ErrDeadlineExceeded and
-// those that wrap errLost.
-func (l *line) read(buf []byte, deadline time.Time) (int, error) {
-	if err := l.port.SetReadDeadline(deadline); err != nil {
-		return 0, lost(err)
-	}
-	n, err := l.port.Read(buf)
-	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-		return n, lost(err)
-	}
-	return n, err
+// link is a Panel's use of a line, from open to close.
+type link struct {
+	line *Line
+	wire *wire
 }
 
-// lost wraps an error of the port. The end of a pipe means an unplugged device.
-func lost(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) {
-		err = drivers.ErrUnplugged
+// exchange is that of the wire, in a turn of its own. It ends with ctx.
+func (k link) exchange(ctx context.Context, sent []byte, address byte, timeout time.Duration, wants func(*frame) bool) (*frame, error) {
+	if err := k.line.take(ctx); err != nil {
+		return nil, err
 	}
-	return fmt.Errorf("%w: %w", errLost, err)
+	defer k.line.give()
+	interrupted := make(chan struct{})
+	interrupt := context.AfterFunc(ctx, func() {
+		defer close(interrupted)
+		past := time.Unix(1, 0)
+		k.wire.port.SetReadDeadline(past) // at worst the answer's own deadline ends the wait
+		k.wire.port.SetWriteDeadline(past)
+	})
+	f, err := k.wire.exchange(sent, address, timeout, wants)
+	if !interrupt() {
+		<-interrupted // or it would hit whoever has the next turn
+	}
+	if errors.Is(err, errLost) && ctx.Err() == nil {
+		err = k.line.failed(k.wire, err)
+	}
+	return f, err
 }
+
+// String returns the name of the line's port.
+func (l *Line) String() string { return l.name }

@@ -128,7 +128,7 @@ func (st *station) next(now time.Time) (*command, error) {
 // turn exchanges one command. What it learns becomes the state of the points;
 // what happened is emitted at once, before the next command confirms it to the
 // reader. Its errors are those that end Run.
-func (st *station) turn(ctx context.Context, l *line, emit drivers.Emit) error {
+func (st *station) turn(ctx context.Context, k link, emit drivers.Emit) error {
 	now := time.Now()
 	if st.pending == nil {
 		c, err := st.next(now)
@@ -138,7 +138,7 @@ func (st *station) turn(ctx context.Context, l *line, emit drivers.Emit) error {
 		st.pending = c
 	}
 	out := st.pending
-	f, err := st.send(l)
+	f, err := st.send(ctx, k)
 	if ctx.Err() != nil {
 		out.finish(drivers.ErrNotRunning)
 		return ctx.Err()

@@ -1,6 +1,7 @@
 package osdp
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -107,8 +108,8 @@ func (s *session) wants(f *frame) bool {
 // send sends the command that is out, again if need be, and returns its answer
 // decrypted. The error is a Nak where the reader refuses the command and could
 // not refuse more.
-func (s *session) send(l *line) (*frame, error) {
-	f, err := l.exchange(s.pending.bytes, byte(s.cfg.Address), s.cfg.Timeout, s.wants)
+func (s *session) send(ctx context.Context, k link) (*frame, error) {
+	f, err := k.exchange(ctx, s.pending.bytes, byte(s.cfg.Address), s.cfg.Timeout, s.wants)
 	if err != nil {
 		s.late = true
 		if s.phase == phaseChallenge {

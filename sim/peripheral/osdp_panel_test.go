@@ -1,3 +1,5 @@
+//go:build linux
+
 package peripheral
 
 import (
@@ -54,25 +56,28 @@ func panelTest(t *testing.T, readers []*OSDPReader, cfg osdp.Config, history fun
 		b.plug()
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
-		wg.Go(func() {
-			for ctx.Err() == nil {
-				err := b.panel.Run(ctx, b.emit)
-				b.mu.Lock()
-				b.errs = append(b.errs, err)
-				fmt.Fprintln(&b.said, err)
-				b.mu.Unlock()
-				select {
-				case <-ctx.Done():
-				case <-time.After(500 * time.Millisecond):
-				}
-			}
-		})
+		wg.Go(func() { b.supervise(ctx, b.panel) })
 		history(t, b)
 		cancel()
 		wg.Wait()
 		b.peer.Close()
 		b.serving.Wait()
 	})
+}
+
+// supervise runs a panel again and again until ctx ends.
+func (b *panelBench) supervise(ctx context.Context, panel *osdp.Panel) {
+	for ctx.Err() == nil {
+		err := panel.Run(ctx, b.emit)
+		b.mu.Lock()
+		b.errs = append(b.errs, err)
+		fmt.Fprintln(&b.said, err)
+		b.mu.Unlock()
+		select {
+		case <-ctx.Done():
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
 }
 
 // plug puts the line's adaptor in.
@@ -308,6 +313,56 @@ func TestPanelWithSeveralReaders(t *testing.T) {
 	})
 }
 
+// TestPanelsOnOneLine has each reader be a peripheral of its own.
+func TestPanelsOnOneLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+		readers := []*OSDPReader{securedReader(1), securedReader(2), securedReader(3)}
+		b := &panelBench{t: t, line: NewOSDPLine(readers...), last: map[string]drivers.Reading{}}
+		b.plug()
+		line := osdp.NewLine(&b.ports, osdpPort, drivers.SerialMode{})
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		for i := range readers {
+			panel, err := osdp.NewOn(line, osdp.Config{CardKey: osdpCardKey, Readers: []osdp.Reader{secured(i + 1)}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			wg.Go(func() { b.supervise(ctx, panel) })
+		}
+		b.after(2*time.Second, "start", "r1=normal r2=normal r3=normal t1=normal t2=normal t3=normal")
+		readers[1].SetFault(Silent)
+		b.after(5*time.Second, "one fails", "r1=normal r2=unknown t2=unknown r3=normal")
+		if err := b.lastError(); !errors.Is(err, drivers.ErrSilent) || !strings.Contains(err.Error(), "reader 2") {
+			t.Errorf("one fails: %v", err)
+		}
+		before := readers[0].Polls()
+		time.Sleep(10 * time.Second)
+		if got := readers[0].Polls() - before; got < 40 || got > 100 {
+			t.Errorf("beside a silent one, reader 1 was polled %d times in 10 s, want 40 to 100", got)
+		}
+		readers[1].SetFault(NoFault)
+		b.after(5*time.Second, "it is healed", "r1=normal r2=normal r3=normal")
+		if _, open := b.peer.Opens(); !open {
+			t.Error("the port is closed")
+		}
+		b.peer.Close()
+		b.after(time.Second, "unplugged", "r1=unknown r2=unknown r3=unknown")
+		if errs := b.failures(); len(errs) < 3 {
+			t.Errorf("unplugged: %v", errs)
+		}
+		b.plug()
+		b.after(5*time.Second, "plugged in", "r1=normal r2=normal r3=normal")
+		cancel()
+		wg.Wait()
+		if times, open := b.peer.Opens(); open || times != 1 {
+			t.Errorf("the port was opened %d times, and is open: %v", times, open)
+		}
+		b.peer.Close()
+		b.serving.Wait()
+	})
+}
+
 func TestPanelAndKeys(t *testing.T) {
 	own := osdp.Reader{Address: 1, Online: "r1", Key: osdpKey}
 	for _, test := range []struct {
@@ -373,4 +428,40 @@ func TestPanelSurvivesAThousandUnplugs(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestPanelAndReaderOnAPTY has the board's own serial port between them.
+func TestPanelAndReaderOnAPTY(t *testing.T) {
+	r := securedReader(1)
+	pty := onPTY(t, r)
+	panel, err := osdp.New(board(t), pty.Path(), osdp.Config{
+		Mode: drivers.SerialMode{Baud: 115200, RS485: true}, CardKey: osdpCardKey, Poll: 20 * time.Millisecond,
+		Readers: []osdp.Reader{secured(1)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := run(t, panel)
+	const rest = "r1=normal t1=normal p1=normal i1=normal j1=normal"
+	const nothing = "r1=unknown t1=unknown p1=unknown i1=unknown j1=unknown"
+	w.await(t, "start", rest)
+	r.SetTamper(true)
+	w.await(t, "tamper", "t1=active")
+	r.SetTamper(false)
+	for _, fault := range []Fault{Silent, Babbling, HalfFrame, WrongCRC} {
+		r.SetFault(fault)
+		w.await(t, fmt.Sprint("fault ", fault), nothing)
+		r.SetFault(NoFault)
+		w.await(t, fmt.Sprint("after fault ", fault), rest)
+	}
+	for range 3 {
+		if err := pty.Unplug(); err != nil {
+			t.Fatal(err)
+		}
+		w.await(t, "unplugged", nothing)
+		if err := pty.Replug(); err != nil {
+			t.Fatal(err)
+		}
+		w.await(t, "plugged in", rest)
+	}
 }
