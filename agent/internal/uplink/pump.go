@@ -67,7 +67,7 @@ func (s *session) pump(ctx context.Context) error {
 			due, fullAt = false, time.Now()
 			heartbeat.Reset(s.cfg.Heartbeat)
 		case <-heartbeat.C:
-			if time.Since(fullAt) >= fullEvery {
+			if time.Since(fullAt) >= fullEvery || !sameStates(s.cfg.Status(), s.told) {
 				settle.Reset(0)
 			} else if err := s.sendStatus(false); err != nil {
 				return err
@@ -103,7 +103,9 @@ func (s *session) sendStatus(full bool) error {
 	s.n++
 	status.Session, status.N, status.Epoch, status.State, status.Full = s.id, s.n, s.cfg.Epoch(), longan.Online, full
 	qos := byte(1)
-	if !full {
+	if full {
+		s.told = status
+	} else {
 		status, qos = status.Heartbeat(), 0
 	}
 	payload, err := status.Encode()
@@ -111,6 +113,26 @@ func (s *session) sendStatus(full bool) error {
 		return fmt.Errorf("encode status: %w", err)
 	}
 	return s.publish(s.topic(longan.TopicStatus), qos, full, payload)
+}
+
+// sameStates reports whether a heartbeat may stand for the status: the city takes
+// it as the word that all is as the last full status said. A point also becomes
+// unknown when its driver hangs, and nobody signals that.
+func sameStates(a, told *longan.Status) bool {
+	if told == nil || len(a.Points) != len(told.Points) || len(a.Peripherals) != len(told.Peripherals) {
+		return false
+	}
+	for name, p := range a.Points {
+		if was, ok := told.Points[name]; !ok || p.State != was.State {
+			return false
+		}
+	}
+	for name, p := range a.Peripherals {
+		if was, ok := told.Peripherals[name]; !ok || p.OK != was.OK {
+			return false
+		}
+	}
+	return true
 }
 
 // publish hands a message to paho. It does not wait for the broker: the window

@@ -22,16 +22,17 @@ type session struct {
 	*Uplink
 	id      string
 	client  mqtt.Client
-	acks    chan []byte   // from the subscription; bounded, an ack may be dropped
-	lost    chan error    // from paho, when the connection ends
-	home    chan struct{} // the preferred broker can be reached again
-	n       uint64        // statuses sent
-	windows []*window     // one a stream, in the order they are sent
-	most    int           // events in a batch, at first
-	credit  uint64        // the city's, for events of paced lanes; 0 is none given
-	reached atomic.Bool   // something answered at the broker's address
-	sent    bool          // batches went out
-	fruit   bool          // and were acknowledged
+	acks    chan []byte    // from the subscription; bounded, an ack may be dropped
+	lost    chan error     // from paho, when the connection ends
+	home    chan struct{}  // the preferred broker can be reached again
+	n       uint64         // statuses sent
+	told    *longan.Status // the last full one sent
+	windows []*window      // one a stream, in the order they are sent
+	most    int            // events in a batch, at first
+	credit  uint64         // the city's, for events of paced lanes; 0 is none given
+	reached atomic.Bool    // something answered at the broker's address
+	sent    bool           // batches went out
+	fruit   bool           // and were acknowledged
 }
 
 // runSession connects, serves the connection until it fails or ctx ends, and
