@@ -86,7 +86,11 @@ func (c *center) emit(ctx context.Context, peripheral string, r drivers.Reading)
 	up := c.see(p, r)
 	changes := p.rule.Changes(r.State, up)
 	if h := r.Happened; h != nil {
-		changes = append(changes, change{Lane: longan.State, Type: h.Type, Point: p.Name, Data: h.Data})
+		lane := longan.State
+		if h.Sample {
+			lane = longan.Sample
+		}
+		changes = append(changes, change{Lane: lane, Type: h.Type, Point: p.Name, Data: h.Data})
 	}
 	if err := c.accept(ctx, changes); err != nil {
 		return err

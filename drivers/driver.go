@@ -53,6 +53,9 @@ type Reading struct {
 type Occurrence struct {
 	Type string // of the event: lower case, with dots
 	Data []byte // a JSON object of at most longan.MaxData bytes; nil is none
+	// Sample: it is a measurement or a count, which waits behind what happened and
+	// goes first when space runs out.
+	Sample bool
 }
 
 // Sentinels that the supervisor and the agent act on.
