@@ -15,9 +15,10 @@ import (
 // is in its memory or among its system calls. It opens a store, does a task, and
 // between two parts of it writes a line to stdout and waits for one from stdin.
 //
-//	live    events at a rate while the link is up
-//	fill    events in an outage
-//	memory  events in an outage; then they drain
+//	live         events at a rate while the link is up
+//	fill         events in an outage
+//	fill-states  the same, states alone
+//	memory       events in an outage; then they drain
 func Child(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
 	flags := flag.NewFlagSet("child", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
@@ -54,6 +55,8 @@ func Child(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer
 		_, err = live(ctx, s, g, longan.State, *rate, *n)
 	case "fill":
 		_, err = fill(ctx, s, g, longan.Sample, *n, window)
+	case "fill-states":
+		_, err = fill(ctx, s, g, longan.State, *n, window)
 	case "memory":
 		if _, err = fill(ctx, s, g, longan.Sample, *n, window); err != nil {
 			break

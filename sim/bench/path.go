@@ -53,6 +53,9 @@ const (
 	goalAlarmWire = 420 // bytes of IP for a lone alarm, with all that confirms it
 	goalCPU       = 1.0 // seconds of the agent per 100,000 drained
 	goalIdleMonth = 60  // MB
+
+	goalOvertake     = 100  // ms, of an alarm in a drain, 99th percentile
+	goalOvertakeThin = 2000 // the same over 256 kbit/s at 300 ms
 )
 
 // Run measures everything and writes each figure as soon as it has it.
@@ -126,6 +129,7 @@ func (p *Path) measurements() []pathMeasurement {
 	return []pathMeasurement{
 		{"alarm", p.alarm},
 		{"drain", p.drain},
+		{"overtake", p.overtake},
 		{"lone", p.loneAlarm},
 		{"idle", p.idleMonth},
 	}

@@ -104,21 +104,25 @@ func (p *Path) alarms(ctx context.Context, way, dir string, n int, gap time.Dura
 			}
 		}
 	})
-	press := func(on bool) (begin, end time.Time, err error) {
-		seen := b.wire.next()
-		b.module.SetInput(inputPanic, on)
-		if begin, err = receive(ctx, seen); err != nil {
-			return begin, end, fmt.Errorf("the board does not poll its module: %w: %s", err, b.cmd.Stderr)
-		}
-		if end, err = receive(ctx, stored); err != nil {
-			return begin, end, fmt.Errorf("an alarm did not arrive: %w: %s", err, b.cmd.Stderr)
-		}
-		return begin, end, nil
-	}
+	press := func(on bool) (begin, end time.Time, err error) { return r.press(ctx, b, on, stored) }
 	if err := b.ready(ctx, r); err != nil {
 		return nil, books{}, err
 	}
 	return timeAlarms(ctx, r.link, dir, kindAlarm, n, gap, press)
+}
+
+// press changes the panic button, and returns when the module's answer said so and
+// when stored told of it.
+func (r *rig) press(ctx context.Context, b *board, on bool, stored <-chan time.Time) (begin, end time.Time, err error) {
+	seen := b.wire.next()
+	b.module.SetInput(inputPanic, on)
+	if begin, err = receive(ctx, seen); err != nil {
+		return begin, end, fmt.Errorf("the board does not poll its module: %w: %s", err, b.cmd.Stderr)
+	}
+	if end, err = receive(ctx, stored); err != nil {
+		return begin, end, fmt.Errorf("an alarm did not arrive: %w: %s", err, b.cmd.Stderr)
+	}
+	return begin, end, nil
 }
 
 // ready waits until a board reads its module and the city has heard all it has to

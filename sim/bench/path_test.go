@@ -49,7 +49,7 @@ func TestPathPrintsEveryFigure(t *testing.T) {
 		checkPossible(t, f, events.Raw)
 	}
 	var want []string
-	for _, group := range [][]string{{"alarm_p50", "alarm_p99"}, {"drain", "drain_wire", "drain_cpu"}, {"alarm_wire"}, {"idle_month"}} {
+	for _, group := range [][]string{{"alarm_p50", "alarm_p99"}, {"drain", "drain_wire", "drain_cpu"}, {"overtake"}, {"overtake_thin"}, {"alarm_wire"}, {"idle_month"}} {
 		for _, via := range []string{viaMosquitto, viaEmbedded} {
 			for _, name := range group {
 				want = append(want, name+" "+via)
@@ -77,6 +77,8 @@ func checkPossible(t *testing.T, f PathFigure, size float64) {
 	case "alarm_wire": // two segments more
 		within("longan", f.Longan, 3*segmentHeader, 1000)
 		within("bridge", f.Bridge, size+17+2*segmentHeader, size+19+2*segmentHeader)
+	case "overtake", "overtake_thin":
+		within("longan", f.Longan, 0.001, 1e6)
 	case "idle_month":
 		within("longan", f.Longan, 0, 10_000)
 	case "drain_cpu": // in steps of 10 ms: a little of it may take none
