@@ -27,7 +27,7 @@ type checkpointer struct {
 	kick  chan struct{}
 	ended chan struct{}
 	once  sync.Once // of close
-	pages int // written since the last kick, an estimate; of whoever has Store.turn
+	pages int       // written since the last kick, an estimate; of whoever has Store.turn
 }
 
 func startCheckpointer(db *sql.DB) *checkpointer {

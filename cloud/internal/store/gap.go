@@ -9,11 +9,12 @@ import (
 	"github.com/longan-edge/longan"
 )
 
-// gap is what a spool.gap event says: from to to will not come, but for the event
-// itself, which has the number to.
+// gap is what a spool.gap event says: from to to will not come. The event itself
+// has the number to, and so has taken the place of the last one lost.
 type gap struct {
 	from, to uint64
 	reason   string
+	stored   bool // the spool.gap event is; else its number was taken
 }
 
 // gapOf returns what a spool.gap event with that number says. One that makes no
@@ -24,26 +25,28 @@ func gapOf(seq uint64, data []byte) gap {
 		Reason string `json:"reason"`
 	}
 	if err := json.Unmarshal(data, &d); err != nil || d.From == 0 || d.From > seq {
-		return gap{seq, seq, ReasonNotKept}
+		return gap{from: seq, to: seq, reason: ReasonNotKept}
 	}
 	if !longan.ValidName(d.Reason) {
 		d.Reason = ReasonNotKept
 	}
-	return gap{d.From, seq, d.Reason}
+	return gap{from: d.From, to: seq, reason: d.Reason}
 }
 
 // gaps returns what spool.gap events, kept from before or just come, say of the
 // numbers above st.acked. One that just came may have found its number taken, by
 // an event that the board does not know to have arrived.
-func (t *writeTx) gaps(st *stream, a *arrival) (out []gap, err error) {
+func (t *writeTx) gaps(st *stream, a *arrival, r *Result) (out []gap, err error) {
 	if st.max > st.acked {
 		out, err = collect(func(rows *sql.Rows) (g gap, err error) {
-			return g, rows.Scan(&g.from, &g.to, &g.reason)
+			return g, rows.Scan(&g.from, &g.to, &g.reason, &g.stored)
 		}, t.query(t.store.stmts.gaps), st.id, st.acked)
 	}
 	for i := range a.events {
 		if e := &a.events[i]; e.Type == longan.SpoolGap && e.Seq > st.acked {
-			out = append(out, gapOf(e.Seq, e.Data))
+			g := gapOf(e.Seq, e.Data)
+			_, g.stored = slices.BinarySearchFunc(r.New, e.Seq, func(n longan.Event, seq uint64) int { return cmp.Compare(n.Seq, seq) })
+			out = append(out, g)
 		}
 	}
 	slices.SortStableFunc(out, func(a, b gap) int { return cmp.Compare(a.to, b.to) })
@@ -57,12 +60,21 @@ func (t *writeTx) keepGaps(st *stream, gaps []gap) error {
 	}
 	for _, g := range gaps {
 		if g.to > st.acked {
-			if err := t.exec(t.store.stmts.addGap, st.id, g.to, g.from, g.reason); err != nil {
+			if err := t.exec(t.store.stmts.addGap, st.id, g.to, g.from, g.reason, g.stored); err != nil {
 				return err
 			}
 		}
 	}
 	return t.exec(t.store.stmts.dropGaps, st.id, st.acked)
+}
+
+// markedAt returns the gap whose event is stored with the number seq.
+func markedAt(gaps []gap, seq uint64) (gap, bool) {
+	i := slices.IndexFunc(gaps, func(g gap) bool { return g.to == seq && g.stored })
+	if i < 0 {
+		return gap{}, false
+	}
+	return gaps[i], true
 }
 
 // told returns up to which number, from p.acked+1 on, the board has said that

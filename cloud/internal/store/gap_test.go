@@ -42,22 +42,22 @@ func TestGapsAreHolesThatAreNotWaitedFor(t *testing.T) {
 	}{
 		{"in order", []step{
 			{[]uint64{1, 2}, nil, 2, nil},
-			{[]uint64{11}, [][2]uint64{{3, 10}}, 11, []string{"3-9 full"}},
+			{[]uint64{11}, [][2]uint64{{3, 10}}, 11, []string{"3-10 full"}},
 		}},
 		{"the gap comes first", []step{
 			{nil, [][2]uint64{{3, 10}}, 0, nil},
 			{[]uint64{11, 12}, nil, 0, nil},
-			{[]uint64{1, 2}, nil, 12, []string{"3-9 full"}},
+			{[]uint64{1, 2}, nil, 12, []string{"3-10 full"}},
 		}},
 		{"the gap grows", []step{
-			{nil, [][2]uint64{{1, 5}}, 5, []string{"1-4 full"}},
-			{nil, [][2]uint64{{1, 9}}, 9, []string{"1-4 full", "6-8 full"}},
-			{[]uint64{3}, nil, 9, []string{"1-2 full", "4-4 full", "6-8 full"}},
+			{nil, [][2]uint64{{1, 5}}, 5, []string{"1-5 full"}},
+			{nil, [][2]uint64{{1, 9}}, 9, []string{"1-5 full", "6-9 full"}},
+			{[]uint64{3}, nil, 9, []string{"1-2 full", "4-5 full", "6-9 full"}},
 		}},
 		{"some had come", []step{
 			{[]uint64{1, 4, 6}, nil, 1, nil},
-			{[]uint64{10}, [][2]uint64{{2, 8}}, 8, []string{"2-3 full", "5-5 full", "7-7 full"}},
-			{[]uint64{9}, nil, 10, []string{"2-3 full", "5-5 full", "7-7 full"}},
+			{[]uint64{10}, [][2]uint64{{2, 8}}, 8, []string{"2-3 full", "5-5 full", "7-8 full"}},
+			{[]uint64{9}, nil, 10, []string{"2-3 full", "5-5 full", "7-8 full"}},
 		}},
 		{"its number had come", []step{
 			{[]uint64{1, 8}, nil, 1, nil},
@@ -67,9 +67,18 @@ func TestGapsAreHolesThatAreNotWaitedFor(t *testing.T) {
 			{[]uint64{1, 2, 3}, nil, 3, nil},
 			{nil, [][2]uint64{{2, 3}}, 3, nil},
 		}},
+		{"one event", []step{
+			{[]uint64{1, 2}, nil, 2, nil},
+			{nil, [][2]uint64{{3, 3}}, 3, []string{"3-3 full"}},
+			{[]uint64{4}, nil, 4, []string{"3-3 full"}},
+		}},
+		{"one after the other", []step{
+			{nil, [][2]uint64{{4, 4}, {5, 5}}, 0, nil},
+			{[]uint64{1, 2, 3}, nil, 5, []string{"4-5 full"}},
+		}},
 		{"again", []step{
-			{nil, [][2]uint64{{1, 5}}, 5, []string{"1-4 full"}},
-			{nil, [][2]uint64{{1, 5}}, 5, []string{"1-4 full"}},
+			{nil, [][2]uint64{{1, 5}}, 5, []string{"1-5 full"}},
+			{nil, [][2]uint64{{1, 5}}, 5, []string{"1-5 full"}},
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -97,6 +106,19 @@ func TestGapsAreHolesThatAreNotWaitedFor(t *testing.T) {
 	}
 }
 
+// TestAGapBelowWhatIsAcked leaves the hole as it is: what it stands for is lost
+// as before.
+func TestAGapBelowWhatIsAcked(t *testing.T) {
+	s := open(t, newPath(t), Options{})
+	ingest(t, s, batch(longan.State, 6))
+	b := batch(longan.State, 6)
+	b.Events = append(b.Events, gapEvent(b, 2, 4, ReasonRefused))
+	r := ingest(t, s, b)[0]
+	if got := reasons(t, s, mawei); !slices.Equal(got, []string{"1-5 not-kept"}) || r.Acked() != 5 || len(r.New) != 1 {
+		t.Errorf("acked %d, %d new, holes %q; want 5, 1, the hole 1-5", r.Acked(), len(r.New), got)
+	}
+}
+
 func TestAGapThatMakesNoSenseIsOneEvent(t *testing.T) {
 	for _, data := range []string{``, `{}`, `{"from":9}`, `{"from":-1}`, `{"from":"x"}`} {
 		if g := gapOf(5, []byte(data)); g.from != 5 || g.to != 5 {
@@ -111,7 +133,7 @@ func TestGapAndOldest(t *testing.T) {
 	b.Events = append(b.Events, gapEvent(b, 5, 9, ReasonDamaged))
 	ingest(t, s, b)
 	r := ingest(t, s, batch(longan.State, 12))[0]
-	want := []string{"2-4 not-kept", "5-8 damaged", "10-11 not-kept"}
+	want := []string{"2-4 not-kept", "5-9 damaged", "10-11 not-kept"}
 	if got := reasons(t, s, mawei); !slices.Equal(got, want) || r.Acked() != 11 {
 		t.Errorf("acked %d, holes %q; want 11, %q", r.Acked(), got, want)
 	}

@@ -27,7 +27,8 @@ const (
 	ReasonRefused = "refused"
 )
 
-// Hole is a range of events that the store does not have.
+// Hole is a range of events that the store does not have. The last number of one
+// that a board told of by a spool.gap event is that event's own.
 type Hole struct {
 	Device    longan.DeviceID
 	Epoch     string

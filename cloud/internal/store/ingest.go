@@ -123,7 +123,7 @@ func (t *writeTx) arrived(a *arrival, r *Result) error {
 	if err := t.insert(st, r.New); err != nil {
 		return err
 	}
-	gaps, err := t.gaps(st, a)
+	gaps, err := t.gaps(st, a, r)
 	if err != nil {
 		return err
 	}
@@ -131,6 +131,9 @@ func (t *writeTx) arrived(a *arrival, r *Result) error {
 		st.max = max(st.max, r.New[n-1].Seq)
 	}
 	for i := 0; i < len(r.New) && r.New[i].Seq <= st.acked; i++ {
+		if r.New[i].Type == longan.SpoolGap {
+			continue // what had this number is as lost as before
+		}
 		if err := t.shrinkHole(st.id, r.New[i].Seq); err != nil {
 			return err
 		}

@@ -47,6 +47,13 @@ func (t *writeTx) pass(p *progress, id int64, gaps []gap) (holes []Hole, err err
 			break
 		}
 		p.acked = seq
+		if g, ok := markedAt(gaps, seq); ok {
+			if last := len(holes) - 1; last >= 0 && holes[last].To == seq-1 && holes[last].Reason == g.reason {
+				holes[last].To = seq
+			} else {
+				holes = append(holes, Hole{From: seq, To: seq, Reason: g.reason})
+			}
+		}
 	}
 	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 		return nil, err

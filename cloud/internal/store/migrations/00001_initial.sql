@@ -66,12 +66,13 @@ CREATE INDEX events_by_stream ON events (stream); -- and, as every index, by id
 CREATE INDEX events_alarms ON events (id) WHERE lane = 0;
 
 -- What spool.gap events say of numbers that acked did not get to yet: from_seq to
--- seq-1 will not come.
+-- seq will not come. Stored: the spool.gap event is there in the place of seq.
 CREATE TABLE gaps (
     stream   INTEGER NOT NULL REFERENCES streams (id),
     seq      INTEGER NOT NULL,
     from_seq INTEGER NOT NULL,
     reason   TEXT    NOT NULL,
+    stored   INTEGER NOT NULL,
     PRIMARY KEY (stream, seq)
 ) STRICT, WITHOUT ROWID;
 
