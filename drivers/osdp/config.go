@@ -21,7 +21,7 @@ const (
 
 // Config is what a Panel needs to know. Zero values take the defaults.
 type Config struct {
-	Mode    drivers.SerialMode // of the line; 8N1 is what the standard has
+	Mode    drivers.SerialMode // of the line; only its Baud is to choose
 	Poll    time.Duration      // between two commands to one reader that is online
 	Retries int                // how often a command is repeated before its reader is silent; negative is never
 	// CardKey is the key that card numbers are hashed with, of 16 bytes or more.
@@ -77,6 +77,9 @@ func (c Config) check() (Config, error) {
 	}
 	if !slices.Contains(bauds, c.Mode.Baud) {
 		return c, fmt.Errorf("baud %d: OSDP has %v", c.Mode.Baud, bauds)
+	}
+	if p := c.Mode.Parity; p != 0 && p != drivers.NoParity || c.Mode.StopBits > 1 {
+		return c, errors.New("OSDP has no parity and one stop bit")
 	}
 	if c.Poll <= 0 {
 		c.Poll = DefaultPoll

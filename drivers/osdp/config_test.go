@@ -28,6 +28,8 @@ func TestConfigIsRefused(t *testing.T) {
 		{"a short card key", Config{CardKey: cardKey[:15], Readers: one(same)}, "key for card numbers"},
 		{"no readers", Config{CardKey: cardKey}, "no readers"},
 		{"a baud rate OSDP has not", Config{CardKey: cardKey, Mode: drivers.SerialMode{Baud: 4800}, Readers: one(same)}, "baud 4800"},
+		{"parity", Config{CardKey: cardKey, Mode: drivers.SerialMode{Parity: drivers.EvenParity}, Readers: one(same)}, "no parity"},
+		{"two stop bits", Config{CardKey: cardKey, Mode: drivers.SerialMode{StopBits: 2}, Readers: one(same)}, "one stop bit"},
 		{"the broadcast address", Config{CardKey: cardKey, Readers: one(func(r *Reader) { r.Address = 127 })}, "0 to 126"},
 		{"no point", Config{CardKey: cardKey, Readers: one(func(r *Reader) { r.Online = "" })}, "no name"},
 		{"no key", Config{CardKey: cardKey, Readers: one(func(r *Reader) { r.Key = nil })}, "want either a key"},

@@ -281,3 +281,92 @@ func TestNobodyElseIsBelieved(t *testing.T) {
 		})
 	}
 }
+
+// TestWhatAReaderDoesNotTell: tamper and inputs that it refuses to tell of are
+// unknown, and the reader is well.
+func TestWhatAReaderDoesNotTell(t *testing.T) {
+	const lstat2, istat3 = "53 01 08 00 06 64", "53 01 08 00 07 65"
+	reader := Reader{Address: 1, Online: "r", Plain: true, Tamper: "t", Power: "p", Inputs: []Input{{Point: "i", Number: 2}}}
+	for _, test := range []struct {
+		name   string
+		frames []string
+		want   string
+	}{
+		{"refused", hello(lstat2, "53 81 09 00 06 41 03", istat3, "53 81 09 00 07 41 03", "53 01 08 00 05 60", "53 81 08 00 05 40"),
+			"r=normal t=unknown i=unknown p=unknown"},
+		{"too few", hello(lstat2, "53 81 0a 00 06 48 00 01", istat3, "53 81 09 00 07 49 01", "53 01 08 00 05 60", "53 81 08 00 05 40"),
+			"r=normal t=normal p=active i=unknown"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var ports porttest.Ports
+			script := ports.Script(port, dialogue(t, test.frames...)...)
+			b := start(t, &ports, Config{Poll: 100 * time.Millisecond, Readers: []Reader{reader}})
+			time.Sleep(260 * time.Millisecond)
+			if got := strings.ReplaceAll(b.changes(), ` reader.insecure{"reason":"plain"}`, ""); got != test.want {
+				t.Errorf("%s: got %q, want %q", test.name, got, test.want)
+			}
+			b.stop()
+			if err := script.Close(); err != nil {
+				t.Errorf("%s: %v", test.name, err)
+			}
+		})
+	}
+}
+
+func TestBusyForTooLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var ports porttest.Ports
+		frames := hello()
+		for range 60 {
+			frames = append(frames, poll2, "53 81 08 00 04 79")
+		}
+		script := ports.Script(port, dialogue(t, frames...)...)
+		began := time.Now()
+		b := start(t, &ports, Config{Poll: 100 * time.Millisecond, Readers: []Reader{{Address: 1, Online: "r", Plain: true}}})
+		<-b.done
+		if took := time.Since(began); b.err == nil || !strings.Contains(b.err.Error(), "busy") || took < busyLimit || took > busyLimit+time.Second {
+			t.Errorf("after %v: %v", took, b.err)
+		}
+		script.Close()
+	})
+}
+
+func TestHandshakeRefuses(t *testing.T) {
+	_, frames := recorded(t, "secure.txt")
+	for _, test := range []struct {
+		name  string
+		spoil func(ccrypt, rmac *frame)
+		want  error
+	}{
+		{"as recorded", func(_, _ *frame) {}, nil},
+		{"another code", func(c, _ *frame) { c.code = replyACK }, errHandshake},
+		{"another block", func(c, _ *frame) { c.block[0] = scs14 }, errHandshake},
+		{"cut short", func(c, _ *frame) { c.data = c.data[:31] }, errHandshake},
+		{"another random number", func(c, _ *frame) { c.data[8] ^= 1 }, errKey},
+		{"another cryptogram", func(c, _ *frame) { c.data[31] ^= 1 }, errKey},
+		{"the reader says no", func(_, r *frame) { r.block[1] = 0xFF }, errRefusedKey},
+		{"another initial MAC", func(_, r *frame) { r.data[0] ^= 1 }, errRefusedKey},
+		{"no initial MAC", func(_, r *frame) { r.data = nil }, errHandshake},
+	} {
+		clone := func(i int) *frame {
+			f := *frames[i]
+			f.block, f.data = slices.Clone(f.block), slices.Clone(f.data)
+			return &f
+		}
+		ccrypt, rmac := clone(1), clone(3)
+		test.spoil(ccrypt, rmac)
+		h, err := newHandshake(defaultKey(), keyDefault, frames[0].data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err = h.challenged(ccrypt); err == nil {
+			_, err = h.proved(rmac)
+		}
+		if !errors.Is(err, test.want) {
+			t.Errorf("%s: got %v, want %v", test.name, err, test.want)
+		}
+	}
+	if _, err := newHandshake(defaultKey()[:15], keyOwn, frames[0].data); err == nil {
+		t.Error("a short key was taken")
+	}
+}

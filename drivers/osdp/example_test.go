@@ -28,7 +28,6 @@ func Example() {
 	ports.Script("/dev/ttyS1", script...)
 
 	panel, err := osdp.New(&ports, "/dev/ttyS1", osdp.Config{
-		Mode:    drivers.SerialMode{RS485: true},
 		CardKey: []byte("the board's own key"), // made on the board, and kept there
 		Readers: []osdp.Reader{{Address: 1, Online: "door-reader", Plain: true}},
 	})

@@ -25,11 +25,13 @@ type Line struct {
 	wire      *wire // nil while nobody uses the line, or after it failed
 }
 
-// NewLine returns the line at a port. It opens nothing.
+// NewLine returns the line at a port, an RS-485 one whatever mode says. It opens
+// nothing.
 func NewLine(ports drivers.Ports, port string, mode drivers.SerialMode) *Line {
 	if mode.Baud == 0 {
 		mode.Baud = DefaultBaud
 	}
+	mode.RS485 = true
 	l := &Line{ports: ports, name: port, mode: mode, turn: make(chan struct{}, 1), addresses: make(map[int]bool)}
 	l.turn <- struct{}{}
 	return l

@@ -36,9 +36,7 @@ func (id identity) String() string {
 // Function codes of capabilities; annex B.
 const (
 	capInputs = 1
-	capLED    = 4
-	capBuzzer = 5
-	capSecure = 9
+	capSecure = 9 // bit 0 of the level: AES-128
 )
 
 // capability is one function of a reader.

@@ -289,6 +289,8 @@ func (st *station) detail() string {
 	switch {
 	case st.cfg.Installation:
 		parts = append(parts, warnDefault)
+	case st.cfg.Plain && st.caps[capSecure].level&1 != 0:
+		parts = append(parts, warnPlain+"（读卡器支持加密 · the reader has one）")
 	case st.cfg.Plain:
 		parts = append(parts, warnPlain)
 	}
