@@ -53,7 +53,10 @@ type SerialMode struct {
 type LineMode struct {
 	Output  bool
 	Initial gpio.Level // of an output, set together with the direction: no pulse
-	Pull    gpio.Pull  // of an input
+	// Keep: a line that is an output already keeps its level, whoever set it, and
+	// Initial is for one that is none. A relay holds through a restart so.
+	Keep bool
+	Pull gpio.Pull // of an input
 	// Debounce asks the kernel to suppress shorter changes; zero leaves it to
 	// the driver, who must not count on it.
 	Debounce time.Duration

@@ -11,6 +11,7 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+	"periph.io/x/conn/v3/gpio"
 )
 
 // fakeKernel answers the ioctls of the GPIO v2 ABI for chips that are plain
@@ -26,6 +27,7 @@ type fakeKernel struct {
 	configs  []lineConfig           // as they came with setConfig
 	refuse   func(lineConfig) error // what a request or configuration fails with
 	busy     string                 // consumer of every line
+	driven   *gpio.Level            // every line is an output that drives it; nil is none is
 }
 
 type fakeLine struct {
@@ -71,6 +73,9 @@ func (k *fakeKernel) ioctl(fd, request uintptr, arg unsafe.Pointer) error {
 		*(*chipInfo)(arg) = *chip
 	case 0xC100B405: // GPIO_V2_GET_LINEINFO_IOCTL
 		copy((*lineInfo)(arg).consumer[:], k.busy)
+		if k.driven != nil {
+			(*lineInfo)(arg).flags = flagOutput
+		}
 	case 0xC250B407: // GPIO_V2_GET_LINE_IOCTL
 		return k.request((*lineRequest)(arg))
 	default:
@@ -96,7 +101,11 @@ func (k *fakeKernel) request(r *lineRequest) error {
 	r.fd = int32(ends[0])
 	events := os.NewFile(uintptr(ends[1]), "events")
 	k.t.Cleanup(func() { events.Close() })
-	k.lines[uintptr(ends[0])] = &fakeLine{events: events}
+	l := &fakeLine{events: events}
+	if k.driven != nil && bool(*k.driven) {
+		l.bits = 1
+	}
+	k.lines[uintptr(ends[0])] = l
 	return nil
 }
 

@@ -184,6 +184,9 @@ func (k kernel) request(c *chip, offset uint32, name string, mode drivers.LineMo
 	copy(r.consumer[:len(r.consumer)-1], "longan")
 	if mode.Output {
 		r.buffer = 0
+		if mode.Keep && k.isOutput(c, offset) {
+			return k.keep(c, r, name, mode)
+		}
 	}
 	r.config = configFor(mode, gpio.BothEdges)
 	err := k.control(c.file, getLine, unsafe.Pointer(&r))
@@ -196,6 +199,36 @@ func (k kernel) request(c *chip, offset uint32, name string, mode drivers.LineMo
 		return nil, k.denied(c, offset, err)
 	}
 	return newLine(k, int(r.fd), name, int(offset), mode)
+}
+
+// isOutput reports whether the kernel drives the line now, as it does after the
+// process that last had it ended, but not after a start of the board.
+func (k kernel) isOutput(c *chip, offset uint32) bool {
+	info := lineInfo{offset: offset}
+	err := k.control(c.file, getLineInfo, unsafe.Pointer(&info))
+	return err == nil && info.flags&flagOutput != 0
+}
+
+// keep requests an output as it is, reads the level that it drives, and only then
+// makes it an output of ours with that level: it takes no other in between.
+func (k kernel) keep(c *chip, r lineRequest, name string, mode drivers.LineMode) (*gpioLine, error) {
+	if err := k.control(c.file, getLine, unsafe.Pointer(&r)); err != nil {
+		return nil, k.denied(c, r.offsets[0], err)
+	}
+	l, err := newLine(k, int(r.fd), name, int(r.offsets[0]), mode)
+	if err != nil {
+		return nil, err
+	}
+	v := lineValues{mask: 1}
+	if err := k.control(l.file, getValues, unsafe.Pointer(&v)); err != nil {
+		return nil, errors.Join(l.explain("read", err), l.Close())
+	}
+	mode.Initial = v.bits&1 != 0
+	if err := l.configure(mode, gpio.NoEdge); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	l.mode, l.out = mode, mode.Initial
+	return l, nil
 }
 
 // denied explains why a request failed.

@@ -339,3 +339,39 @@ func TestNewKeepsStandardInput(t *testing.T) {
 		t.Errorf("descriptor 0 is another file: %v", err)
 	}
 }
+
+// TestAnOutputIsKept: a line that drives a level already goes on with it, and one
+// that does not takes its initial level.
+func TestAnOutputIsKept(t *testing.T) {
+	for _, driven := range []gpio.Level{gpio.Low, gpio.High} {
+		k, p := newFakeKernel(t)
+		k.addChip("gpiochip0", "gpiochip0", "pinctrl", 8)
+		k.driven = &driven
+		l := requestLine(t, p, "pinctrl:1", drivers.LineMode{Output: true, Keep: true, Initial: !driven})
+		if n := len(k.requests); n != 1 || k.requests[0].config.flags != 0 || k.requests[0].config.count != 0 {
+			t.Errorf("%d requests, the first with flags %#x: it would change the line", n, k.requests[0].config.flags)
+		}
+		if n := len(k.configs); n != 1 || k.configs[0].flags != flagOutput || k.configs[0].count != 1 || k.configs[0].attrs[0].attr.value[0] != bits(driven) {
+			t.Errorf("driven %v: configured as %+v", driven, k.configs)
+		}
+		if level, err := l.Sense(); level != driven || err != nil {
+			t.Errorf("driven %v: Sense gives %v, %v", driven, level, err)
+		}
+		if err := l.Out(!driven); err != nil || k.line().bits != uint64(bits(!driven)) {
+			t.Errorf("switching it afterwards: %v, the line has %d", err, k.line().bits)
+		}
+	}
+	k, p := newFakeKernel(t)
+	k.addChip("gpiochip0", "gpiochip0", "pinctrl", 8)
+	requestLine(t, p, "pinctrl:1", drivers.LineMode{Output: true, Keep: true, Initial: gpio.High})
+	if r := k.requests[0].config; r.flags != flagOutput || r.attrs[0].attr.value[0] != 1 {
+		t.Errorf("a line that is no output: requested as %+v, want an output with its initial level", r)
+	}
+}
+
+func bits(level gpio.Level) byte {
+	if level {
+		return 1
+	}
+	return 0
+}

@@ -25,6 +25,7 @@ func Example() {
 		Points: map[string]string{"kiosk-1": "hall-kiosk"},
 	})
 	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
 	done := make(chan error)
 	go func() {
 		done <- board.Run(ctx, func(_ context.Context, r drivers.Reading) error {

@@ -29,6 +29,7 @@ type Line struct {
 	err     error // what Sense fails with
 	gone    bool
 	held    bool
+	output  bool   // it was one when it was requested last, and is as long as the board runs
 	edges   int    // on the wire, since AddLine
 	lost    uint64 // dropped since the request
 	history []Change
@@ -152,11 +153,15 @@ func (l *Line) request(mode drivers.LineMode) (drivers.Line, error) {
 	}
 	l.pin = &pin{line: l, mode: mode, sense: gpio.BothEdges}
 	l.lost = 0
-	if mode.Output {
+	switch {
+	case mode.Output && mode.Keep && l.output:
+		l.put(l.level)
+	case mode.Output:
 		l.put(mode.Initial)
-	} else {
+	default:
 		l.pull(mode.Pull)
 	}
+	l.output = mode.Output
 	return l.pin, nil
 }
 

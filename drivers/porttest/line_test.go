@@ -187,3 +187,41 @@ func TestOutputHistoryShowsPulses(t *testing.T) {
 		t.Errorf("history: got %v, want %v", got, want)
 	}
 }
+
+// TestAnOutputIsKept is what drivers/hw does: a restart of the agent changes
+// nothing, a restart of the board does.
+func TestAnOutputIsKept(t *testing.T) {
+	var ports Ports
+	keep := drivers.LineMode{Output: true, Keep: true}
+	open := func() drivers.Line {
+		l, err := ports.Line(t.Context(), "relay", keep)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	wire := ports.AddLine("relay")
+	l := open()
+	if wire.Level() != gpio.Low {
+		t.Error("the first level is not the initial one")
+	}
+	if err := errors.Join(l.Out(gpio.High), l.Close()); err != nil {
+		t.Fatal(err)
+	}
+	l = open()
+	if wire.Level() != gpio.High {
+		t.Error("a restart of the agent has dropped the relay")
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range wire.History()[2:] {
+		if c.Level != gpio.High {
+			t.Errorf("level %d is %v: a pulse", i+2, c.Level)
+		}
+	}
+	wire = ports.AddLine("relay")
+	if open(); wire.Level() != gpio.Low {
+		t.Error("after a restart of the board the relay is on")
+	}
+}
