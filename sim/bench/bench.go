@@ -1,7 +1,11 @@
-// Package bench measures the spool, and beside it, taking turns in the same run,
-// what else a program on such a board could use: SQLite and plain bbolt. Every
-// figure comes with what the machine's own disk takes for one durable write, for
-// without that a figure of a disk says little.
+// Package bench measures, beside peers that take turns with it in the same run.
+//
+// [Bench] measures the spool, and what else a program on such a board could use:
+// SQLite and plain bbolt. Every figure comes with what the machine's own disk takes
+// for one durable write, for without that a figure of a disk says little.
+//
+// [Path] measures the whole way, from the agent to the city's store and back, and a
+// mosquitto bridge, which is fast because it keeps nothing on disk.
 package bench
 
 import (

@@ -44,7 +44,7 @@ const (
 	peerBridge   = "bridge"
 )
 
-// pathGoals are of this machine's ratios and of a board's patience; README.
+// The goals, most of them what no peer reaches that keeps its events on disk.
 const (
 	goalAlarmP50  = 4   // ms
 	goalAlarmP99  = 20  // ms

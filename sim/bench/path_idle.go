@@ -3,6 +3,8 @@ package bench
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -31,7 +33,7 @@ func (p *Path) idleMonth(ctx context.Context) ([]PathFigure, error) {
 	for _, via := range ways {
 		f := pathFigure("idle_month", "MB/month", via, method, samples, "month_mb")
 		f.Goal = goalIdleMonth
-		figures = append(figures, f.with(samples, "heartbeat_wire", "status_wire", "heartbeats", "statuses", "pings", "pure_segments").judge())
+		figures = append(figures, f.with(samples, slices.Sorted(maps.Keys(samples[via][0]))...).judge())
 	}
 	return figures, nil
 }
@@ -57,14 +59,16 @@ func (p *Path) idleOnce(ctx context.Context, way, dir string) (values, error) {
 		return nil, err
 	}
 	const month = 30 * 24 * time.Hour
-	total := carried.wire() + float64(carried.pure)*segmentHeader
+	mb := func(wire float64) float64 { return wire / 1e6 * float64(month) / float64(took) }
+	v := values{"tcp_acks_mb": mb(float64(carried.pure) * segmentHeader)}
+	for kind, a := range carried.accounts {
+		v[kind+"_mb"] = mb(a.wire())
+	}
 	each := func(kind string) float64 {
 		return carried.wire(kind, kind+pubackOf) / max(1, float64(carried.packets(kind)))
 	}
-	return values{
-		"month_mb":   total / 1e6 * float64(month) / float64(took),
-		"heartbeats": float64(carried.packets(kindHeartbeat)), "heartbeat_wire": each(kindHeartbeat),
-		"statuses": float64(carried.packets(kindStatus)), "status_wire": each(kindStatus),
-		"pings": float64(carried.packets(kindPing)), "pure_segments": float64(carried.pure),
-	}, nil
+	v["month_mb"] = mb(carried.wire()) + v["tcp_acks_mb"]
+	v["heartbeats"], v["heartbeat_wire"] = float64(carried.packets(kindHeartbeat)), each(kindHeartbeat)
+	v["statuses"], v["status_wire"] = float64(carried.packets(kindStatus)), each(kindStatus)
+	return v, nil
 }
