@@ -233,6 +233,16 @@ func TestChannelRefuses(t *testing.T) {
 	panel, reader := pair()
 	panel.seal(&frame{code: cmdPoll})
 	reader.command = panel.command
+	empty := &frame{address: 1, reply: true, seq: 1, crc: true, code: replyACK, block: []byte{scs18}}
+	sum := reader.mac(empty.head(macSize), reader.command)
+	empty.mac = sum[:macSize]
+	if parsed, err := parseFrame(empty.bytes()); err != nil || panel.open(parsed) != nil {
+		t.Errorf("block 18 without data was refused: %v", err)
+	}
+
+	panel, reader = pair()
+	panel.seal(&frame{code: cmdPoll})
+	reader.command = panel.command
 	old := answer(reader, nil)
 	if err := panel.open(old); err != nil {
 		t.Fatal(err)

@@ -157,7 +157,7 @@ func (c *channel) open(f *frame) error {
 	if subtle.ConstantTimeCompare(sum[:macSize], f.mac) != 1 {
 		return errMAC
 	}
-	if t == scs18 {
+	if t == scs18 && len(f.data) > 0 { // some say 18 where there is nothing to encrypt
 		plain, err := c.decrypt(f.data, c.command)
 		if err != nil {
 			return err
