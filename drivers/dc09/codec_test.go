@@ -303,7 +303,7 @@ func FuzzMessage(f *testing.F) {
 		if err != nil {
 			return
 		}
-		events, err := parseEvents(h.token, h.account, c.data)
+		account, events, err := parseEvents(h.token, c.data)
 		if err != nil {
 			return
 		}
@@ -311,7 +311,7 @@ func FuzzMessage(f *testing.F) {
 			t.Errorf("%q: got %d events", body, len(events))
 		}
 		for _, e := range events {
-			checkEvent(t, h.account, e)
+			checkEvent(t, account, e)
 		}
 	})
 }

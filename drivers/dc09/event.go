@@ -40,22 +40,21 @@ func (e event) json(account string) []byte {
 // mostEvents bounds the events of one message.
 const mostEvents = 32
 
-// parseEvents reads the data of a message with this token.
-func parseEvents(token, account string, data []byte) ([]event, error) {
+// parseEvents reads the data of a message with this token. The account within is
+// mostly that of the header; a panel may have another one for each of its areas.
+func parseEvents(token string, data []byte) (account string, events []event, err error) {
 	data = bytes.TrimPrefix(data, []byte{'|'})
 	inner, text, ok := bytes.Cut(data, []byte{'|'})
-	if !ok {
-		return nil, fmt.Errorf("%w: want #account|event", errContent)
-	}
-	// The account within is the one that encryption covers.
-	if !strings.EqualFold(strings.TrimPrefix(string(inner), "#"), account) {
-		return nil, fmt.Errorf("%w: it names another account inside", errContent)
+	account = strings.ToUpper(strings.TrimPrefix(string(inner), "#"))
+	if !ok || !within(account, 3, 16, hexadecimal) {
+		return "", nil, fmt.Errorf("%w: want #account|event", errContent)
 	}
 	if token == "ADM-CID" {
 		e, err := parseContactID(string(text))
-		return []event{e}, err
+		return account, []event{e}, err
 	}
-	return parseSIA(string(text))
+	events, err = parseSIA(string(text))
+	return account, events, err
 }
 
 // parseContactID reads "1130 01 015": qualifier and code, group, zone or user.
@@ -117,13 +116,21 @@ func siaItem(s, area string) (e event, _, rest string) {
 		for n < len(value) && (decimal(value[n]) || value[n] == ':' || value[n] == '-') {
 			n++
 		}
+		name := ""
+		if n < len(value) && value[n] == '^' { // the name of the area or of the user
+			var ended bool
+			if name, _, ended = strings.Cut(value[n+1:], "^"); !ended {
+				return e, area, ""
+			}
+			name = "^" + name + "^"
+		}
 		if s[:2] == "ri" {
 			area = ""
 			if within(value[:n], 1, 4, decimal) {
 				area = value[:n]
 			}
 		}
-		s = value[n:]
+		s = value[n+len(name):]
 	}
 	if len(s) >= 2 && upper(s[0]) && upper(s[1]) {
 		e = event{code: s[:2], area: area}

@@ -59,12 +59,16 @@ func TestParseEvents(t *testing.T) {
 		{"SIA-DCS", "#1234|NDG12345678", "[DG]"}, // a card
 		{"SIA-DCS", "#1234|NDF2", "[DF zone 2]"},
 		{"SIA-DCS", "#1234|NidA1/BA01", "[BA zone 01]"},
+		{"SIA-DCS", "#1234|Nri1^the hall^id7^Zhang San^ti10:29:15BA012^door / left^|Atext", "[BA zone 012 area 1]"},
+		{"SIA-DCS", `#1234|Nri1BA1*"text"NM`, "[BA zone 1 area 1]"},
+		{"SIA-DCS", "#1234|Nri1^not ended", ""},
 		{"SIA-DCS", "#1234|", ""},
 		{"SIA-DCS", "#1234|N", ""},
 		{"SIA-DCS", "#1234|Nri1", ""},
 		{"SIA-DCS", "#1234|Nba01", ""},
 		{"SIA-DCS", "#1234|Atext", ""},
-		{"SIA-DCS", "#1235|NBA01", ""}, // another account
+		{"SIA-DCS", "#12|NBA01", ""},
+		{"SIA-DCS", "#12G4|NBA01", ""},
 		{"SIA-DCS", "#1234", ""},
 		{"SIA-DCS", "", ""},
 		{"SIA-DCS", "#1234|N" + strings.Repeat("BA1/", mostEvents), "[" + strings.TrimSpace(strings.Repeat("BA zone 1 ", mostEvents)) + "]"},
@@ -81,14 +85,14 @@ func TestParseEvents(t *testing.T) {
 		{"ADM-CID", "#1234|113001015", ""},
 		{"ADM-CID", "#1234|1130 01 015 ", ""},
 	} {
-		events, err := parseEvents(test.token, "1234", []byte(test.data))
+		account, events, err := parseEvents(test.token, []byte(test.data))
 		if test.want == "" {
 			if !errors.Is(err, errContent) {
 				t.Errorf("%s: got %v, %v", test.data, events, err)
 			}
 			continue
 		}
-		if got := fmt.Sprint(events); err != nil || got != test.want {
+		if got := fmt.Sprint(events); err != nil || got != test.want || account != "1234" {
 			t.Errorf("%s: got %s, %v, want %s", test.data, got, err, test.want)
 		}
 		for _, e := range events {

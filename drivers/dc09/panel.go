@@ -97,10 +97,14 @@ func (p *panel) remember(h header, c content, now time.Time) *accepted {
 	return a
 }
 
-// readings returns what an event says: of each point that it is for, or else at
-// the panel's own point.
-func (p *panel) readings(e event) (out []drivers.Reading) {
+// readings returns what an event of an account within the panel says: of each point
+// that it is for, or else at the panel's own point. Points are of the panel's own
+// account, for another one counts its zones anew.
+func (p *panel) readings(account string, e event) (out []drivers.Reading) {
 	for i := range p.zones {
+		if account != p.number {
+			break
+		}
 		z := &p.zones[i]
 		kind, code := z.Signal.effect(e)
 		if kind == nothing {
@@ -113,7 +117,7 @@ func (p *panel) readings(e event) (out []drivers.Reading) {
 	if out == nil {
 		out = []drivers.Reading{{
 			Point: p.Account.Point, State: longan.Normal, Detail: e.String(),
-			Happened: &drivers.Occurrence{Type: "panel.event", Data: e.json(p.number)},
+			Happened: &drivers.Occurrence{Type: "panel.event", Data: e.json(account)},
 		}}
 	}
 	return out

@@ -82,7 +82,9 @@ type Receiver struct {
 	order  []*panel
 	fault  error // of the configuration
 
-	turn sync.Mutex // held by who handles a message, through emit: one after the other
+	// turn is full while somebody handles a message, through emit: one after the
+	// other. It is no mutex, so that virtual time passes for those who wait.
+	turn chan struct{}
 
 	mu    sync.Mutex
 	stats Stats
@@ -106,7 +108,7 @@ func New(cfg Config) *Receiver {
 	if cfg.Now == nil {
 		cfg.Now = func() (time.Time, bool) { return time.Now(), false }
 	}
-	r := &Receiver{panels: make(map[string]*panel)}
+	r := &Receiver{panels: make(map[string]*panel), turn: make(chan struct{}, 1)}
 	longest := time.Duration(0)
 	for _, a := range cfg.Accounts {
 		if a.Silence == 0 {
@@ -160,11 +162,9 @@ func (r *Receiver) Run(ctx context.Context, emit drivers.Emit) error {
 	if err := s.open(); err != nil {
 		return r.fail(ctx, emit, err)
 	}
-	r.turn.Lock()
 	for _, p := range r.order {
 		p.begin(time.Now())
 	}
-	r.turn.Unlock()
 	var wg sync.WaitGroup
 	if s.listener != nil {
 		wg.Go(s.accept)

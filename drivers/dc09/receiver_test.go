@@ -298,6 +298,7 @@ func TestHistory(t *testing.T) {
 			{"no point, anew", "SIA-DCS", "0004", "#1234|Nid5/CL005", "ACK 0004", `panel panel.event {"code":"CL","account":"1234"}`},
 			{"contact ID", "ADM-CID", "9999", "#1234|1131 01 015", "ACK 9999", "window=active"},
 			{"wrapped", "ADM-CID", "0001", "#1234|3131 01 015", "ACK 0001", "window=normal"},
+			{"an account within", "SIA-DCS", "0005", "#567a|NPA3", "ACK 0005", `panel panel.event {"code":"PA","zone":"3","account":"567A"}`},
 			{"other token", "ADM-41", "0002", "#1234|1130 01 015", "DUH 0002", ""},
 			{"not understood", "SIA-DCS", "0003", "#1234|what", "DUH 0003", ""},
 		} {
@@ -308,7 +309,7 @@ func TestHistory(t *testing.T) {
 				t.Errorf("%s: got %s, want %s", step.name, got, step.told)
 			}
 		}
-		if got, want := b.r.Stats(), (Stats{Accepted: 10, Repeated: 2, Puzzling: 2}); got != want {
+		if got, want := b.r.Stats(), (Stats{Accepted: 11, Repeated: 2, Puzzling: 2}); got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 		time.Sleep(repeatWithin)
@@ -371,12 +372,12 @@ func TestAckOnlyOnceStored(t *testing.T) {
 
 		full := errors.New("disk is full")
 		b.onEmit(func(r drivers.Reading) error {
-			if r.Happened != nil {
+			if strings.HasPrefix(r.Detail, "FR") {
 				return full
 			}
 			return nil
 		})
-		f = frame("SIA-DCS", "0002", "#1234|NPR3/FR7")
+		f = frame("SIA-DCS", "0002", "#1234|NPR3/FJ7/FR7")
 		if got := ask(t, conn, f); got != "closed" {
 			t.Errorf("not stored: got %s", got)
 		}
@@ -384,7 +385,7 @@ func TestAckOnlyOnceStored(t *testing.T) {
 		if !errors.Is(b.err, full) {
 			t.Errorf("got %v", b.err)
 		}
-		if got, want := b.told(), "panic=normal"; got != want { // nobody claims that the panel fails
+		if got, want := b.told(), `panic=normal, panel panel.event {"code":"FJ","zone":"7","account":"1234"}`; got != want { // nobody claims that the panel fails
 			t.Errorf("got %s, want %s", got, want)
 		}
 		b.onEmit(nil)

@@ -30,8 +30,12 @@ type session struct {
 	closed bool
 }
 
-// watchEvery is how often the points of a panel that stays silent are emitted.
-const watchEvery = 30 * time.Second
+const (
+	// watchEvery is how often the points of a panel that stays silent are emitted.
+	watchEvery = 30 * time.Second
+	// stallTime is how long nobody is called silent after a message had to wait.
+	stallTime = 5 * time.Second
+)
 
 func (s *session) open() (err error) {
 	if s.cfg.Listen != nil {
@@ -64,6 +68,22 @@ func (s *session) close() {
 	}
 }
 
+// enter waits for the turn, or for the end of Run.
+func (s *session) enter() error {
+	select {
+	case s.turn <- struct{}{}:
+	case <-s.all.Done():
+		return s.all.Err()
+	}
+	if err := s.all.Err(); err != nil {
+		s.leave()
+		return err
+	}
+	return nil
+}
+
+func (s *session) leave() { <-s.turn }
+
 // frame handles one frame and returns the answer to it, or none. It fails when
 // emit does, and Run ends.
 func (s *session) frame(frame []byte) ([]byte, error) {
@@ -77,11 +97,10 @@ func (s *session) frame(frame []byte) ([]byte, error) {
 		s.count(func(n *Stats) { n.Broken++ })
 		return nil, nil
 	}
-	s.turn.Lock()
-	defer s.turn.Unlock()
-	if s.all.Err() != nil {
-		return nil, s.all.Err()
+	if err := s.enter(); err != nil {
+		return nil, err
 	}
+	defer s.leave()
 	now, sure := s.cfg.Now()
 	p := s.panels[h.account]
 	if p == nil {
@@ -96,7 +115,9 @@ func (s *session) frame(frame []byte) ([]byte, error) {
 		p.refused = err.Error()
 		return s.refuse(now, sure), nil
 	}
-	p.heard, p.silent, p.refused = time.Now(), false, ""
+	p.silent, p.refused = false, ""
+	// Now, and not when it came: meanwhile the panel could not say more.
+	defer func() { p.heard = time.Now() }()
 	if err == nil {
 		err = s.take(p, h, c)
 	}
@@ -176,11 +197,11 @@ func (s *session) take(p *panel, h header, c content) error {
 	default:
 		return fmt.Errorf("%w: token %s", errContent, h.token)
 	}
-	events, err := parseEvents(h.token, p.number, c.data)
+	account, events, err := parseEvents(h.token, c.data)
 	if err != nil {
 		return err
 	}
-	known := p.remember(h, c, p.heard)
+	known := p.remember(h, c, time.Now())
 	if known.all {
 		s.count(func(n *Stats) { n.Repeated++ })
 		return s.store(p.present())
@@ -188,7 +209,7 @@ func (s *session) take(p *panel, h header, c content) error {
 	done := 0
 	var told []string
 	for _, e := range events {
-		for _, r := range p.readings(e) {
+		for _, r := range p.readings(account, e) {
 			told = append(told, r.Point)
 			if done++; done <= known.done {
 				continue // on disk since the message came before
@@ -236,12 +257,15 @@ func (s *session) watch() {
 // look emits the points of silent panels as Unknown and returns when to look
 // again. It fails when all are silent, and when emit does.
 func (s *session) look() (time.Duration, error) {
-	s.turn.Lock()
-	defer s.turn.Unlock()
-	if s.all.Err() != nil {
-		return 0, s.all.Err()
+	begin := time.Now()
+	if err := s.enter(); err != nil {
+		return 0, err
 	}
+	defer s.leave()
 	now := time.Now()
+	if now.Sub(begin) > time.Second {
+		return stallTime, nil // the disk was slow: let those speak who had to wait as well
+	}
 	wait := time.Hour
 	var silent []*panel
 	for _, p := range s.order {

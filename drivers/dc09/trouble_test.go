@@ -78,6 +78,92 @@ func TestOneOfTwoPanelsIsSilent(t *testing.T) {
 			t.Errorf("ended: %v", b.err)
 		default:
 		}
+		b.mu.Lock()
+		before := b.emits
+		b.mu.Unlock()
+		time.Sleep(10 * watchEvery)
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if got := b.emits - before; got != 10*4 { // the agent makes an event of the second
+			t.Errorf("%d readings while two panels of four points are silent, want 40", got)
+		}
+	})
+}
+
+// TestAnswerTellsNoWrongTime: while the board's clock is not sure, an encrypted
+// answer has the time of the message.
+func TestAnswerTellsNoWrongTime(t *testing.T) {
+	message := time.Date(2026, 11, 23, 10, 29, 15, 0, time.UTC)
+	ours := time.Date(2026, 11, 23, 10, 29, 20, 0, time.UTC)
+	h := header{token: "NULL", encrypted: true, seq: "0001", line: "L0", account: "AAA"}
+	body, err := h.seal("NULL", []byte(key128), message)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		sure bool
+		want time.Time
+	}{{true, ours}, {false, message}} {
+		r := New(Config{
+			Listen:   func(context.Context) (net.Listener, error) { return nil, nil },
+			Now:      func() (time.Time, bool) { return ours, test.sure },
+			Accounts: []Account{{Number: "AAA", Point: "panel", Key: []byte(key128)}},
+		})
+		s := &session{Receiver: r, ctx: t.Context(), all: t.Context(), emit: func(context.Context, drivers.Reading) error { return nil }}
+		frame := appendFrame(nil, body)
+		got, err := s.frame(frame[1 : len(frame)-1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := h.seal("ACK", []byte(key128), test.want)
+		if err != nil || string(got) != string(appendFrame(nil, want)) {
+			t.Errorf("sure is %v: got %q, want the time %v", test.sure, got, test.want)
+		}
+	}
+}
+
+// TestSlowDiskIsNoSilence: while emit takes its time, messages wait and nobody is
+// called silent for it.
+func TestSlowDiskIsNoSilence(t *testing.T) {
+	defer one()()
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, func(c *Config) {
+			c.Accounts = append(c.Accounts, Account{Number: "ABCD", Point: "other"})
+			c.Past = time.Hour
+		})
+		other := string(appendFrame(nil, `"NULL"0000L0#ABCD[]`))
+		first, second := b.dial(), b.dial()
+		ask(t, first, frame("NULL", "0000", ""))
+		ask(t, second, other)
+		b.told()
+		slow := true
+		b.onEmit(func(drivers.Reading) error {
+			if slow {
+				slow = false
+				time.Sleep(2 * defaultSilence)
+			}
+			return nil
+		})
+		answers := make(chan string, 2)
+		go func() {
+			_, _ = first.Write([]byte(frame("SIA-DCS", "0001", "#1234|NPA3")))
+			answers <- hear(t, first, 3*defaultSilence)
+		}()
+		time.Sleep(defaultSilence - 1500*time.Millisecond) // just in time, and behind whoever looks for the silent
+		go func() {
+			_, _ = second.Write([]byte(other))
+			answers <- hear(t, second, 3*defaultSilence)
+		}()
+		time.Sleep(defaultSilence + time.Minute)
+		if got, want := b.told(), "panic=active"; got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+		b.cancel()
+		for range 2 {
+			if got := <-answers; !strings.HasPrefix(got, "ACK") {
+				t.Errorf("got %s", got)
+			}
+		}
 	})
 }
 
@@ -169,6 +255,11 @@ func TestConnectionsAreBounded(t *testing.T) {
 		for name, c := range map[string]net.Conn{"first": first, "third": third} {
 			if got := ask(t, c, frame("NULL", "0000", "")); got != "ACK 0000" {
 				t.Errorf("%s: got %s", name, got)
+			}
+		}
+		for range 3 * mostBroken { // a line with noise now and then is as good
+			if got := ask(t, first, "\nx\r"+frame("NULL", "0000", "")); got != "ACK 0000" {
+				t.Fatalf("first: got %s", got)
 			}
 		}
 		for _, test := range []struct {

@@ -243,6 +243,7 @@ func TestEnds(t *testing.T) {
 		{"NAK", everything(), "(NAK", nil, "does not know the request"},
 		{"garbage", everything(), "\x00\xff\x80", nil, "no Megatec status; got \"\\x00\\xff\\x80\""},
 		{"seven bits", everything(), onLine[:len(onLine)-1], nil, "eight status bits"},
+		{"garbage, then nothing", everything(), "?\n\n\n\n", nil, "ask Q1: no answer"},
 		{"no carriage return", everything(), onLine + "…", nil, "cut short"},
 		{"never two the same", everything(), strings.Repeat(onLine+"\n"+onBattery+"\n", 20) + onLine, nil, "differ"},
 		{"endless", everything(), strings.Repeat("x", 200) + "…", nil, "never silent"},
@@ -261,7 +262,11 @@ func TestEnds(t *testing.T) {
 					test.end(b, &ports)
 				}
 				begin := time.Now()
-				<-b.done
+				select {
+				case <-b.done:
+				case <-time.After(time.Hour):
+					t.Fatal("Run goes on")
+				}
 				if b.err == nil || !strings.Contains(b.err.Error(), test.want) {
 					t.Errorf("got %v, want %q", b.err, test.want)
 				}

@@ -114,6 +114,16 @@ func start(t *testing.T, answer func(net.Conn), change func(*Config)) *bench {
 	return b
 }
 
+// end waits until Run has ended.
+func (b *bench) end(t *testing.T) {
+	t.Helper()
+	select {
+	case <-b.done:
+	case <-time.After(time.Hour):
+		t.Fatal("Run goes on")
+	}
+}
+
 func (b *bench) told() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -175,7 +185,7 @@ func TestDead(t *testing.T) {
 				time.Sleep(time.Second)
 				b.s.set(test.answer)
 				begin := time.Now()
-				<-b.done
+				b.end(t)
 				if took := time.Since(begin); took > 22*time.Second {
 					t.Errorf("took %v", took)
 				}
@@ -227,7 +237,7 @@ func TestEnds(t *testing.T) {
 					time.Sleep(500 * time.Millisecond)
 					b.cancel()
 				}
-				<-b.done
+				b.end(t)
 				if b.err == nil || !strings.Contains(b.err.Error(), test.want) {
 					t.Errorf("got %v, want %s", b.err, test.want)
 				}
