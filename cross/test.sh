@@ -134,7 +134,7 @@ step_bits32() {
 	GOARCH=386 go test -p 2 -timeout 8m -skip "$LONG" ./...
 }
 
-step_month() { go test -timeout 8m -run "$LONG" ./sim; }
+step_month() { go test -timeout 15m -run "$LONG" ./sim; }
 
 step_build() { cross/build.sh check; }
 

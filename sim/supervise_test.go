@@ -167,9 +167,10 @@ func TestLossyWeekRaisesNoFalseAlarm(t *testing.T) {
 			}
 		}
 		toCity, toBoard := b.link.Counts()
-		t.Logf("%d stalls, %d connections, stale %d times, for %v in all; to the city %d segments and %d again, to the board %d and %d; %.1f MB with ACKs",
+		bytes := toCity.IP() + toCity.BareIP() + toBoard.IP() + toBoard.BareIP()
+		t.Logf("%d stalls, %d connections, stale %d times, for %v in all; to the city %d segments and %d again, to the board %d and %d; with ACKs and without TLS %.1f MB, in 30 days %.1f",
 			len(schedule)/2, b.link.Connections(), count["stale"], stale.Round(time.Second),
-			toCity.Segments, toCity.Resent, toBoard.Segments, toBoard.Resent, mega(toCity.IP()+toCity.BareIP()+toBoard.IP()+toBoard.BareIP()))
+			toCity.Segments, toCity.Resent, toBoard.Segments, toBoard.Resent, mega(bytes), mega(bytes*30/7))
 		if len(shown) == 0 || shown[0].state != "online" {
 			t.Errorf("shown: %v", shown)
 		}
