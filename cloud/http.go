@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/longan-edge/longan"
 	"github.com/longan-edge/longan/cloud/internal/live"
 	"github.com/longan-edge/longan/cloud/internal/store"
 	"github.com/longan-edge/longan/cloud/internal/web"
@@ -24,7 +25,7 @@ const (
 // serveHTTP serves the pages and the API until ctx ends.
 func (c *Cloud) serveHTTP(ctx context.Context, st *store.Store, view *live.View) error {
 	log := c.cfg.Log.With("part", "web")
-	pages := web.New(web.Config{View: view, Events: eventStore{st}, Now: c.cfg.Now, Log: log})
+	pages := web.New(web.Config{View: view, Events: eventStore{st}, Letters: letterStore{st}, Now: c.cfg.Now, Log: log})
 	server := &http.Server{
 		Handler:           pages.Handler(),
 		ReadHeaderTimeout: httpHeaderTimeout,
@@ -66,4 +67,29 @@ func (s eventStore) Events(ctx context.Context, q web.Query) ([]web.Stored, erro
 		out[i] = web.Stored(e)
 	}
 	return out, nil
+}
+
+// letterStore is the store's dead letters as the pages and the API ask for them.
+type letterStore struct{ *store.Store }
+
+// DeadLetters implements web.LetterStore.
+func (s letterStore) DeadLetters(ctx context.Context, device longan.DeviceID, limit int) ([]web.DeadLetter, error) {
+	letters, err := s.Store.DeadLetters(ctx, device, limit)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]web.DeadLetter, len(letters))
+	for i, l := range letters {
+		out[i] = web.DeadLetter(l)
+	}
+	return out, nil
+}
+
+// DeadLetter implements web.LetterStore.
+func (s letterStore) DeadLetter(ctx context.Context, id int64) (web.DeadLetter, bool, error) {
+	l, err := s.Store.DeadLetter(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return web.DeadLetter{}, false, nil
+	}
+	return web.DeadLetter(l), err == nil, err
 }

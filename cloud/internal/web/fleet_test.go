@@ -37,13 +37,14 @@ type city struct {
 	view *live.View
 	now  func() time.Time
 	ids  []longan.DeviceID
-	n    uint64
+	n    uint64                     // words of all
+	said map[longan.DeviceID]uint64 // statuses of each
 }
 
 // newCity returns a city whose first size townships have a board each, online,
 // with some in trouble.
 func newCity(view *live.View, now func() time.Time, size int) *city {
-	c := &city{view: view, now: now}
+	c := &city{view: view, now: now, said: map[longan.DeviceID]uint64{}}
 	for i, t := range longan.Townships() {
 		if i >= size {
 			break
@@ -93,7 +94,8 @@ func (c *city) start(i int, id longan.DeviceID, t longan.Township) {
 
 func (c *city) status(i int, id longan.DeviceID) *longan.Status {
 	c.n++
-	return &longan.Status{Device: id, Session: "session-1", N: c.n, Epoch: "9f86d081884c7d65", State: longan.Online,
+	c.said[id]++
+	return &longan.Status{Device: id, Session: "session-1", N: c.said[id], Epoch: "9f86d081884c7d65", State: longan.Online,
 		Time: c.now(), Clock: longan.ClockNTP, Boot: "boot-1", Mono: time.Duration(c.n) * time.Second, Version: "1.0.0"}
 }
 
@@ -126,10 +128,12 @@ func (c *city) abuse(i int) {
 	id := c.ids[i]
 	for _, boot := range []string{"boot-2", "boot-1"} {
 		s := c.status(i, id)
+		s.N = 1
 		s.Session, s.Boot, s.Mono = "session-"+boot, boot, time.Hour
 		s.Full, s.Name = true, longan.Townships()[i].Name+"综治中心"
 		s.Points = map[string]longan.PointStatus{"front-door": {State: longan.Normal, Kind: "door", Label: "前门", Age: time.Second}}
 		c.view.ApplyStatus(s, false)
+		c.said[id] = 1
 	}
 	c.view.ApplyConflicts(id, 2, c.now().Add(-time.Minute))
 	for range 12 {
@@ -177,7 +181,10 @@ func preview(t *testing.T) {
 			for i, id := range c.ids {
 				if i%10 == second%10 && i%37 != 29 && id.County() != "621228" && i%53 != 31 {
 					s := c.status(i, id)
-					view.ApplyStatus(s, false)
+					if id == c.ids[2] {
+						s.Session = "session-boot-2"
+					}
+					view.ApplyStatus(s.Heartbeat(), false)
 				}
 			}
 			if second%15 == 14 {
@@ -186,6 +193,6 @@ func preview(t *testing.T) {
 			}
 		}
 	}()
-	server := New(Config{View: view, Log: slog.Default()})
+	server := New(Config{View: view, Letters: someLetters(time.Now()), Log: slog.Default()})
 	t.Log(http.ListenAndServe(*previewAddr, server.Handler()))
 }

@@ -25,6 +25,7 @@ type pageView struct {
 	Counties    []county
 	Alarms      alarmsView
 	Incidents   incidentsView
+	Letters     lettersView
 	Time        int64 // of the city, ms since 1970
 }
 
@@ -56,7 +57,7 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request) {
 	l := langOf(r)
 	snap := s.cfg.View.Snapshot()
 	v := pageView{Lang: l, Other: zh, Build: s.build, ID: eventID(snap.Instance, snap.Rev), Snap: snap,
-		Counties: byCounty(snap.Centers), Alarms: alarmsOf(snap), Incidents: incidentsOf(snap), Time: snap.Time.UnixMilli()}
+		Counties: byCounty(snap.Centers), Alarms: alarmsOf(snap), Incidents: incidentsOf(snap), Letters: s.letters(r.Context()), Time: snap.Time.UnixMilli()}
 	if l == zh {
 		v.Other = en
 	}

@@ -46,14 +46,18 @@ func refusedText(l lang, c live.Center) string {
 		if r.Reason == longan.RefusedClone {
 			continue
 		}
-		why := r.Reason
-		if _, ok := texts["refused."+r.Reason]; ok {
-			why = text(l, "refused."+r.Reason)
-		}
 		if said != "" {
 			said += text(l, "comma")
 		}
-		said += fmt.Sprintf(text(l, "refused"), r.Count, why, clockText(r.Last))
+		said += fmt.Sprintf(text(l, "refused"), r.Count, refusedWhy(l, r.Reason), clockText(r.Last))
 	}
 	return said
+}
+
+// refusedWhy says a reason in the reader's language where it is one of ours.
+func refusedWhy(l lang, reason string) string {
+	if _, ok := texts["refused."+reason]; ok {
+		return text(l, "refused."+reason)
+	}
+	return reason
 }

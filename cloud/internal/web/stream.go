@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -31,6 +32,7 @@ const (
 //	alarms     for a page only: the html of its lists of alarms
 //	incident   an Incident as it is now
 //	incidents  for a page only: the html of its lines on incidents
+//	letters    for a page only: the html of its section on dead letters
 //	beat       the city's time, the revision, and who was heard since the last beat
 const (
 	eventResync    = "resync"
@@ -39,6 +41,7 @@ const (
 	eventAlarms    = "alarms"
 	eventIncident  = "incident"
 	eventIncidents = "incidents"
+	eventLetters   = "letters"
 	eventBeat      = "beat"
 )
 
@@ -56,8 +59,8 @@ type alarmsHTML struct {
 	Recent string `json:"recent"`
 }
 
-// incidentsHTML is the lines on incidents for a page.
-type incidentsHTML struct {
+// sectionHTML is a section of a page.
+type sectionHTML struct {
 	Rev  uint64 `json:"rev"`
 	HTML string `json:"html"`
 }
@@ -131,6 +134,7 @@ type client struct {
 	heard    map[longan.DeviceID]bool // since the last beat
 	aged     map[longan.DeviceID]bool
 	alarmsAt time.Time // when the lists of alarms were sent
+	letters  uint64    // the version of the dead letters that the page has
 }
 
 func (c *client) serve(r *http.Request, after string) error {
@@ -156,7 +160,9 @@ func (c *client) serve(r *http.Request, after string) error {
 		case <-c.s.done:
 			return nil
 		case <-tick.C:
-			err = c.beat()
+			if err = c.mail(r.Context()); err == nil {
+				err = c.beat()
+			}
 		case <-lists.C:
 			err = c.alarms()
 		case <-sub.Ready():
@@ -317,7 +323,24 @@ func (c *client) incidents() error {
 	if err != nil {
 		return err
 	}
-	return c.event(eventIncidents, incidentsHTML{v.Rev, html})
+	return c.event(eventIncidents, sectionHTML{v.Rev, html})
+}
+
+// mail sends the section on dead letters to a page that has not the latest.
+func (c *client) mail(ctx context.Context) error {
+	if !c.page {
+		return nil
+	}
+	v := c.s.letters(ctx)
+	if v.Version == c.letters {
+		return nil
+	}
+	html, err := c.s.render(c.html, "letters.html", v)
+	if err != nil {
+		return err
+	}
+	c.letters = v.Version
+	return c.event(eventLetters, sectionHTML{v.Version, html})
 }
 
 func (c *client) beat() error {

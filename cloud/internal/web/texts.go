@@ -73,8 +73,12 @@ var texts = map[string]struct{ zh, en string }{
 	"delivery.more":     {"，另有 %d 处", " and %d more"},
 
 	"clone":      {"两块板子用了同一个编号", "Two boards use one id"},
-	"clone.more": {"显示的是后出现的一块；另一块已拒收 %d 条，最近 %s", "shown is the one that appeared last; %d words of the other were refused, the last at %s"},
+	"clone.more": {"显示的是后出现的一块；另一块已拒收 %d 条，最近 %s", "shown is the one that appeared last; refused of the other: %d, the last at %s"},
 	"collisions": {"%d 个事件的编号已被别的事件占用，最近 %s", "%d events had a number that another event has, the last at %s"},
+
+	"letters":      {"城市收不下、已搁置的消息", "Messages that the city could not take and has set aside"},
+	"letters.last": {"最近", "the last"},
+	"letters.more": {"每条原样保留，可下载查看：", "Each is kept as it came:"},
 
 	"refused":               {"拒收 %d 条：%s，最近 %s", "%d refused: %s, the last at %s"},
 	"refused.publish":       {"发往不属于自己的主题", "published outside its own topics"},
@@ -154,6 +158,8 @@ var texts = map[string]struct{ zh, en string }{
 	"err.param":     {"不认识的参数 %q；可用：%s", "unknown parameter %q; there are: %s"},
 	"err.twice":     {"参数 %q 出现了多次", "parameter %q is given more than once"},
 	"err.query":     {"查询字符串无法解析", "the query string can't be parsed"},
+	"err.letter":    {"地址末尾应为搁置消息的 id，一个正整数", "want the id of a dead letter at the end, a positive whole number"},
+	"err.noletter":  {"没有这条搁置的消息", "no such dead letter"},
 	"err.nocenter":  {"没有这个设备的记录", "no such device on record"},
 	"err.notfound":  {"没有这个地址", "no such address"},
 	"err.nostore":   {"没有接入事件存储", "there is no event store"},

@@ -57,10 +57,11 @@ type EventStore interface {
 
 // Config is what a Server needs from outside.
 type Config struct {
-	View   *live.View
-	Events EventStore       // nil: /api/v1/events answers 503
-	Now    func() time.Time // nil is time.Now
-	Log    *slog.Logger     // nil is slog.Default
+	View    *live.View
+	Events  EventStore       // nil: /api/v1/events answers 503
+	Letters LetterStore      // nil: no dead letters are shown, and /api/v1/dead-letters answers 503
+	Now     func() time.Time // nil is time.Now
+	Log     *slog.Logger     // nil is slog.Default
 	// MaxStreams bounds the clients of /api/v1/stream; zero is 256.
 	MaxStreams int
 }
@@ -71,7 +72,8 @@ type Server struct {
 	cfg   Config
 	build string                      // of the assets: a page of another build reloads itself
 	pages map[lang]*template.Template // by language
-	slots chan struct{}               // one per open stream
+	box   letterBox
+	slots chan struct{} // one per open stream
 	done  chan struct{}
 	close sync.Once
 }
@@ -110,6 +112,8 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /api/v1/alarms", s.alarms)
 	mux.HandleFunc("GET /api/v1/incidents", s.incidents)
 	mux.HandleFunc("GET /api/v1/refusals", s.refusals)
+	mux.HandleFunc("GET /api/v1/dead-letters", s.deadLetters)
+	mux.HandleFunc("GET /api/v1/dead-letters/{id}", s.deadLetter)
 	mux.HandleFunc("GET /api/v1/events", s.events)
 	mux.HandleFunc("GET /api/v1/stream", s.stream)
 	mux.HandleFunc("GET /api/", s.notFound) // another method is answered 405

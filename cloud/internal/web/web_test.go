@@ -73,6 +73,7 @@ func TestPage(t *testing.T) {
 	s, c, now := newServer(t, nil)
 	c.trouble()
 	c.abuse(0)
+	s.cfg.Letters = someLetters(now.t)
 	cut := c.status(1, c.ids[1])
 	cut.Full, cut.Clock = true, longan.ClockFloor
 	cut.Backlog = map[longan.Lane]uint64{longan.State: 4211}

@@ -70,6 +70,17 @@ function parse(html) {
   return t.content.firstElementChild;
 }
 
+// Revisions count within one running of the city: to those of the next they mean
+// nothing, and everything that is shown gives way.
+const instanceOf = (id) => id.slice(0, id.lastIndexOf("-"));
+let instance = instanceOf(lastID);
+
+function meet(id) {
+  if (instanceOf(id) === instance) return;
+  instance = instanceOf(id);
+  for (const el of document.querySelectorAll("[data-rev]")) el.dataset.rev = -1;
+}
+
 const revOf = (el) => Number(el?.dataset.rev ?? -1);
 
 function putCenter(m) {
@@ -90,8 +101,9 @@ function putAlarms(m) {
   countAlarms();
 }
 
-function putIncidents(m) {
-  const old = $("incidents");
+// putSection replaces a section, and leaves open in it what was.
+function putSection(id, m) {
+  const old = $(id);
   if (!old || m.rev < revOf(old)) return;
   const fresh = parse(m.html);
   old.querySelectorAll("details").forEach((d, i) => {
@@ -160,6 +172,7 @@ async function load() {
   if (!answer.ok) throw new Error(answer.statusText);
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   if (page.body.dataset.build !== body.dataset.build) return location.reload();
+  meet(page.body.dataset.id);
   const main = document.importNode(page.getElementById("main"), true);
   adopt(main, performance.now());
   for (const fresh of main.querySelectorAll("[data-rev]")) {
@@ -176,7 +189,7 @@ async function load() {
 
 function word(event) {
   lastWord = performance.now();
-  if (event.lastEventId) lastID = event.lastEventId;
+  if (event.lastEventId) meet((lastID = event.lastEventId));
   if (!root.classList.contains("live")) {
     const back = root.classList.contains("lost");
     root.classList.remove("waiting", "lost");
@@ -205,7 +218,8 @@ function connect() {
   on("beat", putBeat);
   on("center", putCenter);
   on("alarms", putAlarms);
-  on("incidents", putIncidents);
+  on("incidents", (m) => putSection("incidents", m));
+  on("letters", (m) => putSection("letters", m));
   on("alarm", () => {});
   on("incident", () => {});
   on("resync", refetch);
