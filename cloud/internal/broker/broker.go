@@ -65,6 +65,7 @@ type Broker struct {
 	refusals refusals
 	dropped  atomic.Uint64
 	closing  chan struct{}
+	down     chan struct{} // closed when Close has done all it can
 	close    sync.Once
 
 	mu        sync.Mutex
@@ -82,7 +83,7 @@ func New(cfg Config) (*Broker, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	b := &Broker{
-		cfg: cfg, log: cfg.Log, inside: newPipeListener(), closing: make(chan struct{}),
+		cfg: cfg, log: cfg.Log, inside: newPipeListener(), closing: make(chan struct{}), down: make(chan struct{}),
 		conns: map[*conn]struct{}{}, refusals: refusals{log: cfg.Log, tell: cfg.Refused, said: map[string]time.Time{}},
 	}
 	server, err := newMochi(b)
@@ -104,9 +105,19 @@ func (b *Broker) Serve(l net.Listener) error {
 		l.Close()
 		return err
 	}
-	<-a.ended
+	return b.await(a)
+}
+
+// await returns when a has accepted its last connection, or when the broker is
+// closed: perhaps before the server came to accept any.
+func (b *Broker) await(a *acceptor) error {
+	select {
+	case <-a.ended:
+	case <-b.down:
+		return nil
+	}
 	if a.err != nil {
-		return fmt.Errorf("accept connections at %s: %w", l.Addr(), a.err)
+		return fmt.Errorf("accept connections at %s: %w", a.Addr(), a.err)
 	}
 	return nil
 }
@@ -158,6 +169,7 @@ func (b *Broker) Close() error {
 }
 
 func (b *Broker) shutdown() error {
+	defer close(b.down)
 	b.mu.Lock()
 	close(b.closing)
 	acceptors := b.acceptors
