@@ -20,9 +20,9 @@ var sound = []string{
 // exchange is a recorded request and its answer.
 type exchange struct{ name, request, answer string }
 
-func recorded(t testing.TB) (all []exchange) {
+func recorded(t testing.TB, file string) (all []exchange) {
 	t.Helper()
-	text, err := os.ReadFile("testdata/recorded.txt")
+	text, err := os.ReadFile("testdata/" + file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -254,7 +254,7 @@ func FuzzFrame(f *testing.F) {
 	for _, frame := range sound {
 		f.Add([]byte("\n" + frame + "\r"))
 	}
-	for _, e := range recorded(f) {
+	for _, e := range append(recorded(f, "recorded.txt"), recorded(f, "sender.txt")...) {
 		f.Add([]byte(e.request))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -281,7 +281,7 @@ func FuzzFrame(f *testing.F) {
 
 // FuzzMessage reads a body whose frame is sound, encrypted or not.
 func FuzzMessage(f *testing.F) {
-	for _, e := range recorded(f) {
+	for _, e := range append(recorded(f, "recorded.txt"), recorded(f, "sender.txt")...) {
 		f.Add([]byte(strings.Trim(e.request, "\r\n"))[headLength:])
 	}
 	f.Add([]byte(`"*SIA-DCS"0009R0L0#1234[` + digits128))

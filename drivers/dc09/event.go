@@ -139,7 +139,11 @@ func siaItem(s, area string) (e event, _, rest string) {
 		for n < len(s) && hexadecimal(s[n]) && !lower(s[n]) {
 			n++
 		}
-		if n <= 4 && !user(e.code) {
+		switch {
+		case n > 4:
+		case areaNumber(e.code) && n > 0:
+			e.area = s[:n]
+		case !areaNumber(e.code) && !user(e.code):
 			e.zone = s[:n]
 		}
 		s = s[n:]
@@ -161,6 +165,11 @@ func passText(s string) string {
 		}
 	}
 	return ""
+}
+
+// areaNumber reports whether the number of an event of SIA is that of an area.
+func areaNumber(code string) bool {
+	return len(code) == 2 && strings.Contains("BV CA CD CG CI CT CW FI FK NF NM OA OG OI", code)
 }
 
 // user reports whether the number of a code, of SIA or of Contact ID, may be that

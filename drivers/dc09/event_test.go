@@ -58,6 +58,9 @@ func TestParseEvents(t *testing.T) {
 		{"SIA-DCS", "#1234|NBC7", "[BC]"},
 		{"SIA-DCS", "#1234|NDG12345678", "[DG]"}, // a card
 		{"SIA-DCS", "#1234|NDF2", "[DF zone 2]"},
+		{"SIA-DCS", "#1234|Nri1/BV2", "[BV area 2]"}, // its number is an area's
+		{"SIA-DCS", "#1234|NCG3", "[CG area 3]"},
+		{"SIA-DCS", "#1234|Nri1/CG", "[CG area 1]"},
 		{"SIA-DCS", "#1234|NidA1/BA01", "[BA zone 01]"},
 		{"SIA-DCS", "#1234|Nri1^the hall^id7^Zhang San^ti10:29:15BA012^door / left^|Atext", "[BA zone 012 area 1]"},
 		{"SIA-DCS", `#1234|Nri1BA1*"text"NM`, "[BA zone 1 area 1]"},
@@ -107,7 +110,7 @@ func TestParseSignal(t *testing.T) {
 			t.Errorf("%s: got %+v, %v", good, s, err)
 		}
 	}
-	for _, bad := range []string{"", "zone", "zone-", "zone-0", "zone-x", "zone-10000", "B", "ba", "BA-0", "BAA", "13", "13A", "-15", "CL-7", "401-7", "DG-1"} {
+	for _, bad := range []string{"", "zone", "zone-", "zone-0", "zone-x", "zone-10000", "B", "ba", "BA-0", "BAA", "13", "13A", "-15", "CL-7", "401-7", "DG-1", "BV-1"} {
 		if s, err := ParseSignal(bad); err == nil || !strings.Contains(err.Error(), "want") {
 			t.Errorf("%s: got %+v, %v", bad, s, err)
 		}
@@ -130,7 +133,7 @@ func TestStates(t *testing.T) {
 		{"zone-15", longan.Normal, "PA15 BR15 PR15", "active active normal"},
 		{"zone-15", longan.Active, "BR15", "normal"},
 		{"zone-15", longan.Fault, "BA15 BR15", "active normal"},
-		{"zone-15", longan.Normal, "CL15 AT15 XT15 TS15", "normal normal normal normal"},
+		{"zone-15", longan.Normal, "CL15 AT15 XT15 TS15 BV15", "normal normal normal normal normal"},
 		{"zone-15", longan.Unknown, "E130.015 R130.015", "active normal"},
 		{"zone-15", longan.Unknown, "E120.15 E380.15 R120.15 R380.15", "active active fault normal"},
 		{"zone-15", longan.Normal, "E570.15 R570.15 P110.15 E602.15", "fault normal active active"},

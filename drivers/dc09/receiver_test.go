@@ -241,7 +241,7 @@ func TestRecordedExchanges(t *testing.T) {
 		}
 		return nil
 	}}
-	for _, e := range recorded(t) {
+	for _, e := range recorded(t, "recorded.txt") {
 		var in splitter
 		in.push([]byte(e.request))
 		f, ok := in.next()
@@ -270,6 +270,53 @@ func TestRecordedExchanges(t *testing.T) {
 	}
 	if got, want := r.Stats(), (Stats{Accepted: 7, Refused: 3, Broken: 1}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+// TestRecordedSender answers what an independent sender made, encrypted and not.
+func TestRecordedSender(t *testing.T) {
+	now := time.Date(2026, 11, 23, 16, 18, 22, 0, time.UTC)
+	const key = "0123456789ABCDEF"
+	cfg := Config{
+		Listen: func(context.Context) (net.Listener, error) { return newPipes(), nil },
+		Now:    func() (time.Time, bool) { return now, true },
+	}
+	for number, key := range map[string]string{"0123": "", "1666": key, "3333": key + key} {
+		a := Account{Number: number, Point: "panel-" + number}
+		if key != "" {
+			a.Key = []byte(key)
+		}
+		cfg.Accounts = append(cfg.Accounts, a)
+	}
+	all, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	var got []string
+	s := &session{Receiver: New(cfg), ctx: t.Context(), all: all, cancel: cancel, emit: func(_ context.Context, r drivers.Reading) error {
+		if r.Happened != nil {
+			got = append(got, r.Detail)
+		}
+		return nil
+	}}
+	for _, e := range recorded(t, "sender.txt") {
+		got = nil
+		answer, err := s.frame([]byte(strings.Trim(e.request, "\r\n")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		account, what, _ := strings.Cut(e.name, "_")
+		token := "*ACK "
+		if account == "0123" {
+			token = "ACK "
+		}
+		if a := short(t, []byte(strings.Trim(string(answer), "\r\n"))); !strings.HasPrefix(a, token) {
+			t.Errorf("%s: got %s", e.name, a)
+		}
+		want := map[string]string{
+			"poll": "", "alarm": "BA zone 12 area 1", "restoral": "BR zone 12 area 1", "opening": "OP area 1", "contact_id": "E130 zone 012 area 01",
+		}[what]
+		if strings.Join(got, ", ") != want {
+			t.Errorf("%s: got %s, want %s", e.name, got, want)
+		}
 	}
 }
 

@@ -62,7 +62,7 @@ func (s Signal) check() error {
 	switch {
 	case !ok, s.Code == "" && s.Zone == 0:
 		return badSignal(s.String())
-	case s.Code != "" && s.Zone > 0 && user(s.Code):
+	case s.Code != "" && s.Zone > 0 && (user(s.Code) || areaNumber(s.Code)):
 		return fmt.Errorf("signal %q: the number of %s is no zone; leave it out", s.String(), s.Code)
 	}
 	return nil
@@ -158,7 +158,7 @@ func siaZone(code string) effect {
 		return nothing
 	}
 	switch code[1] {
-	case 'A', 'V', 'M': // alarm, verified, from two zones
+	case 'A', 'M': // alarm, or one from two zones
 		return alarm
 	case 'T', 'B', 'Z', 'S': // trouble, bypass, not seen any more, supervisory
 		return trouble

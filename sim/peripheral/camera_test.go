@@ -198,3 +198,19 @@ func TestOurDriverWatchesAnRTSPServer(t *testing.T) {
 	stop()
 	w.await(t, "ended", "camera=unknown")
 }
+
+// FuzzCamera gives any request an answer that ends.
+func FuzzCamera(f *testing.F) {
+	for _, seed := range []string{
+		"OPTIONS rtsp://x/ RTSP/1.0\r\nCSeq: 1", "DESCRIBE rtsp://x/none RTSP/1.0\r\ncseq: 2\r\nAccept: application/sdp",
+		"OPTIONS * RTSP/1.0\r\nCSeq: x", "GET / HTTP/1.1\r\nHost: x", "",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, request string) {
+		answer := NewCamera().answer(request)
+		if !strings.HasPrefix(answer, "RTSP/1.0 ") || strings.Index(answer, "\r\n\r\n") != len(answer)-4 {
+			t.Errorf("%q: got %q", request, answer)
+		}
+	})
+}

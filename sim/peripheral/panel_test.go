@@ -213,3 +213,25 @@ func TestPanelWithABadKey(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// FuzzPanel takes any answer apart.
+func FuzzPanel(f *testing.F) {
+	for _, seed := range []string{
+		`DBE70014"ACK"0001R0L0#1234[]`, `96EC0025"NAK"0000R0L0A0[]_10:29:15,11-23-2026`, `B7230014"DUH"0008R0L0#1234[]`,
+		`E54C0053"*ACK"0009R0L0#AAA[CAFE8160C11ADB04FF9E52E4D24B1939B3FCB70273DED3B111B826E514C86C94`, `"NAK"`, "",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, frame string) {
+		for _, key := range []string{"", panelKey} {
+			cfg := PanelConfig{Account: "1234"}
+			if key != "" {
+				cfg.Key = []byte(key)
+			}
+			token, seq, _, err := NewPanel(cfg).understand(frame)
+			if err == nil && (len(seq) != 4 || (token != "ACK" && token != "NAK" && token != "DUH")) {
+				t.Errorf("%q: got %q %q", frame, token, seq)
+			}
+		}
+	})
+}

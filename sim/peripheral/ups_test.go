@@ -92,3 +92,17 @@ func TestUPSAndDriverOnAPipe(t *testing.T) {
 		upsHistory(t, u, ups.New(pipes{t: t, device: u}, "pipe", upsConfig()))
 	})
 }
+
+// FuzzUPS gives any request an answer that ends.
+func FuzzUPS(f *testing.F) {
+	for _, seed := range []string{"Q1", "F", "I", "QGS", "T.2", ""} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, request string) {
+		u := NewUPS()
+		u.SetTemperature(-3.5)
+		if answer := u.answer(request); len(answer) == 0 || answer[len(answer)-1] != '\r' || len(answer) > max(64, len(request)+1) {
+			t.Errorf("%q: got %q", request, answer)
+		}
+	})
+}
