@@ -12,7 +12,8 @@
 // and whether their parity is right; keys as access.keys, with how many there
 // were and not which. The digits are overwritten once counted. No number is in an
 // error or a detail. The reading is emitted, and so on disk, before the next
-// command confirms the card to the reader.
+// command confirms the card to the reader. A card that lies on the reader, which
+// tells it again and again, is one until it was away for 3 s.
 //
 // # Secure channel
 //

@@ -47,6 +47,7 @@ type station struct {
 	askedLocal  time.Time
 	askedInputs time.Time
 	acts        []*act // wait for their turn
+	held        card.Held
 
 	self, tamper, power *point
 	inputs              []*point
@@ -238,15 +239,27 @@ func (st *station) take(ctx context.Context, f *frame, emit drivers.Emit) error 
 		st.takeInputs(parseInputs(f.data))
 	case replyRaw:
 		if bits, n, err := parseCard(f.data); err == nil {
-			happened := st.cards.Card(bits, n, card.Check(bits, n))
+			held := st.cards.Card(bits, n, card.Check(bits, n))
 			clear(bits)
-			return st.happened(ctx, happened, emit)
+			return st.presented(ctx, held, emit)
 		}
 	case replyKeypad:
 		if n, err := parseKeys(f.data); err == nil && n > 0 {
 			return st.happened(ctx, card.Keys(n), emit)
 		}
 	}
+	return nil
+}
+
+// presented emits a card, once for as long as it is held to the reader.
+func (st *station) presented(ctx context.Context, o *drivers.Occurrence, emit drivers.Emit) error {
+	if st.held.Still(o, time.Now()) {
+		return nil
+	}
+	if err := st.happened(ctx, o, emit); err != nil {
+		return err
+	}
+	st.held.Told(o, time.Now())
 	return nil
 }
 

@@ -19,6 +19,8 @@
 // A card is emitted as access.card, with a keyed hash of its bits, their number and
 // whether their parity is right; keys as access.keys, with how many there were and
 // not which; misreads as access.misread, at most once a minute, with their count.
+// A card that is held to the reader, and told every now and then, is one until it
+// was away for 3 s.
 // No number is in an error or a detail.
 //
 // # Timing

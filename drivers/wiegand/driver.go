@@ -131,7 +131,8 @@ type watch struct {
 
 	due      time.Time // of the next look at the levels
 	state    longan.PointState
-	held     string // the wire that is low at rest
+	held     card.Held
+	low      string // the wire that is low at rest
 	noisy    bool   // pulses without end since the last look
 	misreads uint64
 	last     reason
@@ -211,9 +212,9 @@ func (w *watch) frame(ctx context.Context, f frame) error {
 	case f.reason != noReason:
 		return w.misread(ctx, f, f.reason)
 	case f.n == 26 || f.n == 34:
-		happened := w.cards.Card(f.data, f.n, card.Check(f.data, f.n))
+		held := w.cards.Card(f.data, f.n, card.Check(f.data, f.n))
 		clear(f.data)
-		return w.tell(ctx, happened)
+		return w.presented(ctx, held)
 	case w.cfg.Keypad && key && right:
 		clear(f.data)
 		return w.tell(ctx, card.Keys(1))
@@ -221,6 +222,18 @@ func (w *watch) frame(ctx context.Context, f frame) error {
 		return w.misread(ctx, f, badKey)
 	}
 	return w.misread(ctx, f, badBits)
+}
+
+// presented emits a card, once for as long as it is held to the reader.
+func (w *watch) presented(ctx context.Context, o *drivers.Occurrence) error {
+	if w.held.Still(o, time.Now()) {
+		return nil
+	}
+	if err := w.tell(ctx, o); err != nil {
+		return err
+	}
+	w.held.Told(o, time.Now())
+	return nil
 }
 
 // misread counts what is no card, and tells of it now and then.
@@ -271,12 +284,12 @@ func (w *watch) look(ctx context.Context) error {
 	case d1:
 		low = "D1"
 	}
-	if low != "" && low != w.held {
-		w.held = low // it may be a pulse
+	if low != "" && low != w.low {
+		w.low = low // it may be a pulse
 		w.due = time.Now().Add(w.cfg.Poll / 4)
 		return nil
 	}
-	w.held, w.state = low, longan.Normal
+	w.low, w.state = low, longan.Normal
 	if low != "" || w.noisy {
 		w.state = longan.Fault
 	}
@@ -288,10 +301,10 @@ func (w *watch) look(ctx context.Context) error {
 // detail says what people should know who look for a bad cable.
 func (w *watch) detail() string {
 	switch {
-	case w.state == longan.Fault && w.held == "":
+	case w.state == longan.Fault && w.low == "":
 		return "脉冲不停：干扰，或接线不良 · pulses without end: interference, or bad wiring"
 	case w.state == longan.Fault:
-		return fmt.Sprintf("%s 一直为低：短路，或读卡器没电 · %s stays low: a short, or the reader has no power", w.held, w.held)
+		return fmt.Sprintf("%s 一直为低：短路，或读卡器没电 · %s stays low: a short, or the reader has no power", w.low, w.low)
 	case w.misreads > 0:
 		return fmt.Sprintf("误读 %d（最近：%s，%d 位）· misreads %d (last: %s, %d bits)",
 			w.misreads, w.last, w.lastBits, w.misreads, w.last, w.lastBits)

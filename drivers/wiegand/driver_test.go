@@ -138,8 +138,11 @@ func TestOneCardOneHash(t *testing.T) {
 	within(t, Config{}, func(t *testing.T, b *bench) {
 		b.fetch()
 		for _, interval := range []time.Duration{time.Millisecond, 5 * time.Millisecond} {
-			b.send(card26, interval)
-			time.Sleep(100 * time.Millisecond)
+			for range 5 { // it is held to the reader
+				b.send(card26, interval)
+				time.Sleep(500 * time.Millisecond)
+			}
+			time.Sleep(3 * time.Second)
 		}
 		if said, _ := b.fetch(); len(said) != 2 || said[0] != said[1] {
 			t.Errorf("the same card twice: %q", said)

@@ -159,8 +159,11 @@ func securedReader(address byte) *OSDPReader {
 	return r
 }
 
-// osdpCard is a card of 26 bits: facility 12, number 34567.
-const osdpCard = "10000110010000111000001111"
+// osdpCard is a card of 26 bits: facility 12, number 34567; otherCard is another.
+const (
+	osdpCard  = "10000110010000111000001111"
+	otherCard = "00000000000000000000000001"
+)
 
 func TestPanelAndReader(t *testing.T) {
 	for _, test := range []struct {
@@ -217,7 +220,8 @@ func TestPanelAndReader(t *testing.T) {
 					t.Error("an output that is not there was switched")
 				}
 				r.Restart()
-				r.Card(osdpCard)
+				r.Card(otherCard)
+				r.Card(otherCard) // it is held there
 				b.after(time.Second, "restarted", "r1=normal t1=active")
 				if got := b.fetch(); len(got) != 1 {
 					t.Errorf("after a restart: got %q, want the card alone", got)
@@ -245,8 +249,8 @@ func TestPanelAndFaults(t *testing.T) {
 				b.after(time.Second, "start", "r1=normal t1=normal i1=normal")
 				if fault != Babbling { // which answers nothing, so that it has no next
 					r.SetDelay(300 * time.Millisecond)
-					for range 20 {
-						r.Card(osdpCard)
+					for i := range 20 {
+						r.Card([]string{osdpCard, otherCard}[i%2])
 						r.FailNext(1, fault)
 						time.Sleep(2 * time.Second)
 					}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 )
 
 // pack makes bytes of a text of zeros and ones.
@@ -87,6 +88,44 @@ func TestHashKeepsTheNumberAndTellsCardsApart(t *testing.T) {
 func TestKeysAreCountedAndNothingElse(t *testing.T) {
 	if got := string(Keys(4).Data); got != `{"keys":4}` {
 		t.Errorf("got %s", got)
+	}
+}
+
+func TestACardThatIsHeldIsOnePresentation(t *testing.T) {
+	h, err := NewHasher([]byte("0123456789abcdef"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, other := pack("10000110010000111000001111"), pack("00000000000000000000000001")
+	var held Held
+	var now time.Time
+	for i, step := range []struct {
+		after time.Duration
+		card  []byte
+		still bool
+	}{
+		{time.Second, one, false},
+		{time.Second, one, true},
+		{Hold - 1, one, true}, // since it was seen last, not first
+		{Hold - 1, one, true},
+		{Hold, one, false},
+		{time.Second, other, false},
+		{time.Second, one, false},
+	} {
+		now = now.Add(step.after)
+		o := h.Card(step.card, 26, OK)
+		if got := held.Still(o, now); got != step.still {
+			t.Errorf("step %d: got %v, want %v", i, got, step.still)
+		}
+		if !step.still {
+			held.Told(o, now)
+		}
+	}
+	var lost Held
+	for range 2 { // what was not stored was not told
+		if lost.Still(h.Card(one, 26, OK), now) {
+			t.Error("a card that was never told is held")
+		}
 	}
 }
 
