@@ -199,6 +199,8 @@ func TestRefusals(t *testing.T) {
 		{"NAK 6: it is told", append(hello(poll2, "53 81 09 00 06 41 06"), append(hello(poll2, "53 81 09 00 06 41 06"), hello(poll2, "53 81 09 00 06 41 06")...)...),
 			"reader=unknown", "wants a secure channel"},
 		{"BUSY has number 0 and asks for the same again", hello(poll2, "53 81 08 00 04 79", poll2, "53 81 08 00 04 79", poll2, ack2), "reader=normal", ""},
+		{"NAK 3 to POLL is no reader", hello(poll2, "53 81 09 00 06 41 03", poll3, "53 81 09 00 07 41 03", "53 01 08 00 05 60", "53 81 09 00 05 41 03"),
+			"reader=unknown", "unknown command"},
 		{"NAK without a reason", hello(poll2, "53 81 08 00 06 41", poll2, "53 81 08 00 06 41", poll2, "53 81 08 00 06 41"), "reader=unknown", "malformed"},
 		{"RAW with more bits than bytes is not believed", hello(poll2, "53 81 10 00 06 50 00 00 21 00 86 43 83 c0", poll3, ack3), "reader=normal", ""},
 		{"RAW with no bits", hello(poll2, "53 81 0c 00 06 50 00 00 00 00", poll3, ack3), "reader=normal", ""},
@@ -311,6 +313,19 @@ func TestWhatAReaderDoesNotTell(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestNoRandomNumbers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var ports porttest.Ports
+		peer := ports.AddSerial(port)
+		defer peer.Close()
+		b := start(t, &ports, Config{Readers: []Reader{{Address: 1, Online: "r", Installation: true}}, Rand: bytes.NewReader(nil)})
+		<-b.done
+		if got := b.changes(); got != "r=unknown" || b.err == nil || !strings.Contains(b.err.Error(), "random number") {
+			t.Errorf("got %q, %v", got, b.err)
+		}
+	})
 }
 
 func TestBusyForTooLong(t *testing.T) {

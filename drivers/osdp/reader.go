@@ -134,7 +134,8 @@ func (st *station) turn(ctx context.Context, k link, emit drivers.Emit) error {
 	if st.pending == nil {
 		c, err := st.next(now)
 		if err != nil {
-			return err
+			st.missed(&command{}, err)
+			return nil
 		}
 		st.pending = c
 	}
@@ -149,7 +150,7 @@ func (st *station) turn(ctx context.Context, k link, emit drivers.Emit) error {
 	case errors.Is(err, errLost):
 		out.finish(err)
 		return err
-	case errors.As(err, &nak) && st.pending == nil:
+	case errors.As(err, &nak) && st.pending == nil && out.code != cmdPoll:
 		st.answered(now)
 		out.finish(nak)
 		st.deny(out.code, nak)
