@@ -34,6 +34,8 @@ type Config struct {
 	SpoolSize int
 	// Ports are the board's ports.
 	Ports drivers.Ports
+	// Network is the center's own; nil is the machine's.
+	Network Network
 	// Dial opens the connection to a broker of Site.
 	Dial func(ctx context.Context, broker *url.URL) (net.Conn, error)
 	// Local opens the socket that longan-agent spool asks through, see
@@ -64,6 +66,9 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if cfg.Clock == nil {
 		cfg.Clock = clock.System()
 	}
+	if cfg.Network == nil {
+		cfg.Network = &systemNetwork{}
+	}
 	cfg.Clock.Hint(lastRun(cfg.Dir))
 	sp, err := spool.Open(cfg.Dir, spool.Options{MaxSize: cfg.SpoolSize, Log: cfg.Log, Stamp: stamp(cfg.Clock), Failpoint: cfg.Failpoint})
 	if err != nil {
@@ -72,10 +77,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	defer func() { err = errors.Join(err, sp.Close()) }()
 	cfg.Clock.Raise(sp.ClockFloor())
 	c := newCenter(cfg, sp)
-	supervisors, err := supervise(cfg, c)
-	if err != nil {
-		return err
-	}
+	supervisors := supervise(cfg, c, sp.States())
 	up, err := uplink.New(uplink.Config{
 		Device: cfg.Site.Device, Brokers: cfg.Site.Uplink.Brokers,
 		Username: cfg.Site.Uplink.Username, Password: cfg.Password,
@@ -104,23 +106,19 @@ func Run(ctx context.Context, cfg Config) (err error) {
 }
 
 // supervise builds the supervisor of every peripheral.
-func supervise(cfg Config, c *center) ([]*drivers.Supervisor, error) {
+func supervise(cfg Config, c *center, last map[string]longan.PointState) []*drivers.Supervisor {
 	var all []*drivers.Supervisor
-	table := newTable(cfg.Ports)
+	table := newTable(cfg, last)
 	for _, p := range cfg.Site.Peripherals {
-		driver, err := table.driver(p)
-		if err != nil {
-			return nil, fmt.Errorf("peripheral %s: %w", p.Name, err)
-		}
 		peripheral := p.Name
 		all = append(all, &drivers.Supervisor{
-			Name: peripheral, Driver: driver,
+			Name: peripheral, Driver: table.driver(p),
 			Emit:   func(ctx context.Context, r drivers.Reading) error { return c.emit(ctx, peripheral, r) },
 			Report: func(ctx context.Context, h drivers.Health) error { return c.report(ctx, peripheral, h) },
 			Log:    cfg.Log,
 		})
 	}
-	return all, nil
+	return all
 }
 
 // started accepts the event that the agent runs, so that the city can tell a

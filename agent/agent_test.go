@@ -141,10 +141,7 @@ func TestPeripheralFaultMakesItsPointsUnknown(t *testing.T) {
 		defer sp.Close()
 		b := newBoard(t, dir)
 		c := newCenter(Config{Site: b.site(), Ports: b.ports, Log: slog.New(slog.DiscardHandler), Clock: testClock()}, sp)
-		supervisors, err := supervise(Config{Site: b.site(), Ports: b.ports, Log: slog.New(slog.DiscardHandler)}, c)
-		if err != nil {
-			t.Fatal(err)
-		}
+		supervisors := supervise(Config{Site: b.site(), Ports: b.ports, Log: slog.New(slog.DiscardHandler)}, c, nil)
 		ctx, cancel := context.WithCancel(context.Background())
 		var running sync.WaitGroup
 		for _, s := range supervisors {
@@ -198,10 +195,10 @@ func testClock() *Clock {
 func TestRunSaysWhatItCannotUse(t *testing.T) {
 	b := newBoard(t, t.TempDir())
 	site := b.site()
-	site.Peripherals[0].Driver = "teapot"
+	site.Uplink.Brokers = nil
 	err := Run(t.Context(), Config{Site: site, Dir: b.dir, Ports: b.ports})
-	if err == nil || !strings.Contains(err.Error(), "teapot") {
-		t.Errorf("unknown driver: %v", err)
+	if err == nil || !strings.Contains(err.Error(), "no broker") {
+		t.Errorf("no broker: %v", err)
 	}
 }
 

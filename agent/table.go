@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -11,34 +12,69 @@ import (
 	"github.com/longan-edge/longan/drivers/contact"
 	"github.com/longan-edge/longan/drivers/escpos"
 	"github.com/longan-edge/longan/drivers/modbus"
+	"github.com/longan-edge/longan/drivers/osdp"
 	firmwareconfig "github.com/longan-edge/longan/firmware-config"
 )
 
 // table makes the drivers that the site file names.
 type table struct {
-	ports drivers.Ports
-	lines map[string]*modbus.Line // by port, for slaves that share one
+	cfg     Config
+	last    map[string]longan.PointState // by point, as it was on disk when the agent began
+	lines   map[string]*modbus.Line      // by port, for slaves that share one
+	readers map[string]*osdp.Line        // by port, for card readers that share one
 }
 
-func newTable(ports drivers.Ports) *table {
-	return &table{ports: ports, lines: map[string]*modbus.Line{}}
+func newTable(cfg Config, last map[string]longan.PointState) *table {
+	return &table{cfg: cfg, last: last, lines: map[string]*modbus.Line{}, readers: map[string]*osdp.Line{}}
 }
 
-// driver returns the driver of a peripheral.
-func (t *table) driver(p firmwareconfig.Peripheral) (drivers.Driver, error) {
-	ports := t.ports
+// driver returns the driver of a peripheral. One that can't be made, for a key
+// file that is not there, is a peripheral that fails, and stops no other.
+func (t *table) driver(p firmwareconfig.Peripheral) drivers.Driver {
+	d, err := t.make(p)
+	if err != nil {
+		return broken{err}
+	}
+	return d
+}
+
+// broken is the driver of a peripheral whose configuration can't work.
+type broken struct{ error }
+
+// Run implements drivers.Driver.
+func (b broken) Run(context.Context, drivers.Emit) error { return b.error }
+
+func (t *table) make(p firmwareconfig.Peripheral) (drivers.Driver, error) {
 	switch p.Driver {
 	case "contact":
-		return newContact(ports, p)
+		return newContact(t.cfg.Ports, p)
+	case "relay":
+		return t.relay(p)
+	case "wiegand":
+		return t.wiegand(p)
 	case "modbus":
 		line := t.lines[p.Port]
 		if line == nil {
-			line = modbus.NewLine(ports, p.Port, serialMode(p))
+			line = modbus.NewLine(t.cfg.Ports, p.Port, serialMode(p))
 			t.lines[p.Port] = line
 		}
 		return newModbus(line, p)
+	case "osdp":
+		return t.osdp(p)
 	case "escpos":
-		return newEscpos(ports, p)
+		return newEscpos(t.cfg.Ports, p)
+	case "scanner":
+		return t.scanner(p)
+	case "idreader":
+		return t.idreader(p)
+	case "ups":
+		return t.ups(p)
+	case "dc09":
+		return t.dc09(p)
+	case "kioskpc":
+		return t.kioskpc(p)
+	case "video":
+		return t.video(p)
 	}
 	return nil, fmt.Errorf("no driver %q in this program", p.Driver)
 }

@@ -1,6 +1,9 @@
 package agent
 
 import (
+	"bytes"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -71,9 +74,9 @@ port = "RS485-2"
 	if err != nil {
 		t.Fatal(err)
 	}
-	table := newTable(nil)
+	table := newTable(Config{}, nil)
 	for _, p := range site.Peripherals {
-		if _, err := table.driver(p); err != nil {
+		if _, err := table.make(p); err != nil {
 			t.Errorf("%s: %v", p.Name, err)
 		}
 	}
@@ -86,5 +89,75 @@ port = "RS485-2"
 	}
 	if set := site.Peripherals[1].Outputs[0].Set; set == nil || set.On != 7 || set.Off != 0 || !set.Multiple {
 		t.Errorf("the output is set by %+v", set)
+	}
+}
+
+// TestEveryDriverOfTheTableIsMade: what a site file can name, this program has.
+func TestEveryDriverOfTheTableIsMade(t *testing.T) {
+	dir := t.TempDir()
+	secret := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	samples := firmwareconfig.Samples(map[string]string{
+		"key_file":   secret("reader.key", "000102030405060708090a0b0c0d0e0f"),
+		"keys_file":  secret("panels.keys", "# account key\n1234 30313233343536373839414243444546"),
+		"token_file": secret("kiosk.token", "a token of the board"),
+	})
+	if len(samples) < 12 {
+		t.Errorf("%d samples", len(samples))
+	}
+	for name, text := range samples {
+		t.Run(name, func(t *testing.T) {
+			site, err := firmwareconfig.Parse(name+".toml", []byte(text), firmwareconfig.English)
+			if err != nil {
+				t.Fatalf("%v\n%s", err, text)
+			}
+			table := newTable(Config{Dir: dir, Clock: testClock(), Network: &systemNetwork{}}, nil)
+			for _, p := range site.Peripherals {
+				if _, err := table.make(p); err != nil {
+					t.Errorf("%v\n%s", err, text)
+				}
+			}
+		})
+	}
+	if _, err := newTable(Config{}, nil).make(firmwareconfig.Peripheral{Driver: "x"}); err == nil {
+		t.Error("a driver that nobody knows was made")
+	}
+}
+
+func TestAMissingKeyIsAFaultOfItsPeripheral(t *testing.T) {
+	p := firmwareconfig.Peripheral{Name: "panels", Driver: "scanner", Port: "/dev/ttyS1"}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, cardKeyFile), []byte("not hex"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err := newTable(Config{Dir: dir}, nil).driver(p).Run(t.Context(), nil)
+	if err == nil || !strings.Contains(err.Error(), "hex digits") {
+		t.Errorf("Run: %v, want what is wrong with the key", err)
+	}
+}
+
+// TestTheCardKeyIsMadeOnce and is for its owner's eyes.
+func TestTheCardKeyIsMadeOnce(t *testing.T) {
+	dir := t.TempDir()
+	first, err := cardKey(dir)
+	if err != nil || len(first) != cardKeySize {
+		t.Fatalf("%d bytes, %v", len(first), err)
+	}
+	again, err := cardKey(dir)
+	if err != nil || !bytes.Equal(first, again) {
+		t.Errorf("another key the second time: %v", err)
+	}
+	info, err := os.Stat(filepath.Join(dir, cardKeyFile))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file is %v, %v", info.Mode(), err)
+	}
+	other, err := cardKey(t.TempDir())
+	if err != nil || bytes.Equal(first, other) {
+		t.Errorf("two boards have one key: %v", err)
 	}
 }

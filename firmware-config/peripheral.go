@@ -120,20 +120,28 @@ func (s *site) peripheral(r *reader) {
 	if spec.poll > 0 {
 		p.Poll = r.duration("poll", spec.poll, minPoll, maxPoll)
 	}
+	p.Settings = s.settings(r, spec)
 	signals := map[string]int{}
-	for _, t := range r.sections("point") {
-		s.point(s.reader(t, "[[peripheral.point]]"), &p, spec, signals)
+	if !spec.relays {
+		for _, t := range r.sections("point") {
+			s.point(s.reader(t, "[[peripheral.point]]"), &p, spec, signals)
+		}
 	}
 	if r.t.get("point") == nil && spec.signalLabel != nil {
 		s.allPoints(r, &p, spec, at)
 	}
-	if len(spec.outputs) > 0 {
+	if len(spec.outputs) > 0 || spec.relays {
 		signals := map[string]int{}
 		for _, t := range r.sections("output") {
 			s.output(s.reader(t, "[[peripheral.output]]"), &p, spec, signals)
 		}
 	}
 	if r.t.get("point") == nil && r.t.get("output") == nil && spec.signalLabel == nil {
+		if spec.relays {
+			r.report(r.t.at, say("这个外设没有输出。", "this peripheral has no outputs."),
+				say("加上 [[peripheral.output]]，写 name、signal。", "Add [[peripheral.output]] with name and signal."))
+			return
+		}
 		r.report(r.t.at, say("这个外设没有点。", "this peripheral has no points."),
 			say("加上 [[peripheral.point]]，写 name、kind、signal。", "Add [[peripheral.point]] with name, kind and signal."))
 	}
@@ -145,8 +153,10 @@ func (s *site) peripheral(r *reader) {
 func elsewhere(spec *driverSpec, key string) (text, bool) {
 	uses := func(d *driverSpec) bool {
 		switch key {
-		case "port", "baud", "parity":
+		case "port", "baud":
 			return d.port
+		case "parity":
+			return d.port && !d.fixedParity
 		case "address":
 			return d.highAddress > 0
 		case "poll":
@@ -154,11 +164,11 @@ func elsewhere(spec *driverSpec, key string) (text, bool) {
 		case "timeout":
 			return d.timeout > 0
 		case "output":
-			return len(d.outputs) > 0
+			return len(d.outputs) > 0 || d.relays
 		case "debounce", "pull":
 			return d.lines
 		}
-		return false
+		return d.takesSetting(key)
 	}
 	if hint, ok := ofRegister(key); ok && spec.registers {
 		return hint, ok
@@ -183,7 +193,9 @@ func (s *site) port(r *reader, p *Peripheral, spec *driverSpec) {
 			r.report(v.at, say("串口没有 %d 这个波特率。", "a UART has no baud rate %d.", n), baudHint(n))
 		}
 	}
-	p.Parity = r.choice("parity", spec.parity, []string{"none", "even", "odd"})
+	if p.Parity = spec.parity; !spec.fixedParity {
+		p.Parity = r.choice("parity", spec.parity, []string{"none", "even", "odd"})
+	}
 	labels := slices.Sorted(maps.Keys(s.board.UART))
 	labels = slices.DeleteFunc(labels, func(l string) bool { return l == s.board.Console })
 	sample := `port = "RS485-1"`
@@ -249,15 +261,16 @@ func (s *site) point(r *reader, p *Peripheral, spec *driverSpec, signals map[str
 	name, at := r.name("front-door")
 	s.claimPoint(name, at)
 	q.Name, q.Label = name, r.label(name)
+	q.Signal = s.signal(r, spec, signals)
 	kinds := make([]string, len(Kinds))
 	for i, k := range Kinds {
 		kinds[i] = string(k)
 	}
-	q.Kind = Kind(r.choice("kind", string(spec.kind), kinds))
-	if spec.kind == "" && r.t.get("kind") == nil {
+	usual := spec.kindOf(q.Signal)
+	q.Kind = Kind(r.choice("kind", string(usual), kinds))
+	if usual == "" && r.t.get("kind") == nil {
 		r.missing("kind", `kind = "door"`)
 	}
-	q.Signal = s.signal(r, spec, signals)
 	if !isRegister(q.Signal) {
 		q.NormallyClosed = r.choice("contact", "no", []string{"nc", "no"}) == "nc"
 	}
@@ -287,7 +300,9 @@ func (s *site) signal(r *reader, spec *driverSpec, signals map[string]int) strin
 		options = slices.Sorted(maps.Keys(s.board.Line))
 	}
 	sample := `signal = "DI1"`
-	if len(options) > 0 {
+	if spec.rule != nil {
+		sample = `signal = "` + spec.rule.sample + `"`
+	} else if len(options) > 0 {
 		sample = `signal = "` + options[0] + `"`
 	}
 	v, ok := r.required("signal", sample)
@@ -306,6 +321,14 @@ func (s *site) signal(r *reader, spec *driverSpec, signals map[string]int) strin
 		}
 		s.claim(s.taken.lines, port, v.at, twice, hint)
 		return port
+	}
+	if spec.rule != nil {
+		if !spec.rule.ok(v.text) {
+			r.report(v.at, say("signal 不能是 %q。", "signal can't be %q.", clip(v.text)), spec.rule.hint)
+			return ""
+		}
+		s.claim(signals, v.text, v.at, twice, hint)
+		return v.text
 	}
 	if !slices.Contains(options, v.text) && !(spec.registers && isRegister(v.text)) {
 		r.unknown(v, "signal", spec.withRegisters(options))
@@ -334,43 +357,13 @@ func (s *site) noLine(r *reader, v *value, labels []string) {
 	}
 }
 
-// output reads one [[peripheral.output]].
-func (s *site) output(r *reader, p *Peripheral, spec *driverSpec, signals map[string]int) {
-	var o Output
-	name, at := r.name("siren")
-	if name != "" {
-		s.claim(s.taken.outputs, name, at, duplicate(name), anotherName)
-	}
-	o.Name, o.Label = name, r.label(name)
-	if v, ok := r.required("signal", `signal = "`+spec.outputs[0]+`"`); ok {
-		holding := spec.registers && isRegister(v.text) && strings.HasPrefix(v.text, holdingRegister)
-		if holding {
-			o.Set = r.set()
-		}
-		if holding || slices.Contains(spec.outputs, v.text) {
-			o.Signal = v.text
-			s.claim(signals, v.text, v.at, func(line int) text {
-				return say("信号 %s 在第 %d 行已经用了。", "the signal %s is in use already, in line %d.", v.text, line)
-			}, say("一个信号只对应一个输出。", "One signal, one output."))
-		} else {
-			options := spec.outputs
-			if spec.registers {
-				options = append(slices.Clone(options), holdingRegisters)
-			}
-			r.unknown(v, "signal", options)
-		}
-	}
-	r.done(ofRegister)
-	p.Outputs = append(p.Outputs, o)
-}
-
 // allPoints gives a peripheral without points one for every signal.
 func (s *site) allPoints(r *reader, p *Peripheral, spec *driverSpec, at span) {
 	if p.Name == "" {
 		return
 	}
-	for i, signal := range spec.inputs {
-		q := Point{Name: p.Name + "-" + signal, Kind: spec.kind, Signal: signal}
+	for i, signal := range spec.inputs[:len(spec.signalLabel)] {
+		q := Point{Name: p.Name + "-" + signal, Kind: spec.kindOf(signal), Signal: signal}
 		if !longan.ValidName(q.Name) {
 			r.report(at, say("名字太长，点名 %s 放不下。", "the name is too long for the point %s.", q.Name), say("name 缩短到 40 个字符以内。", "Shorten name to 40 characters."))
 			return

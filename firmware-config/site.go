@@ -41,8 +41,10 @@ type Peripheral struct {
 	Poll time.Duration
 	// Timeout is the time for one answer, of drivers that ask.
 	Timeout time.Duration
-	Points  []Point
-	Outputs []Output
+	// Settings are the driver's own.
+	Settings Settings
+	Points   []Point
+	Outputs  []Output
 }
 
 // Point is one signal of a peripheral.
@@ -76,7 +78,15 @@ type Output struct {
 	Name   string
 	Label  string
 	Signal string // "do1", or "hr1" with Set
-	Set    *Set   // of a register; nil for a relay
+	Set    *Set   // of a register; nil for other outputs
+	Relay  *Relay // of a relay on a GPIO line, whose Signal is the line; else nil
+}
+
+// Relay is how a relay on a GPIO line is switched.
+type Relay struct {
+	ActiveLow bool // the low level switches it on
+	On        bool // its safe state is on
+	Hold      bool // it holds through a restart of the agent
 }
 
 // Set is how a register is switched.

@@ -27,41 +27,45 @@ type driverSpec struct {
 	// registers: a point may be a register as well, ir1 or hr1 up to 65536, and an
 	// output a holding register.
 	registers bool
+	// fixedParity: the peripheral's protocol has one parity, that of the row.
+	fixedParity bool
+	// relays: outputs are on lines of the board.
+	relays bool
+	// settings are the driver's own keys.
+	settings []setting
+	// rule says what the signals of points are, where they can't be listed.
+	rule *signalRule
 	// inputs are the signals that a point may have, outputs those that an
 	// output may have.
 	inputs, outputs []string
 	// signalLabel is the Chinese name of each input, for the points that a
 	// peripheral gets when the file gives none; nil is it must give some.
 	signalLabel []string
-	// kind of its points when the file gives none; "" is it must give one.
-	kind Kind
+	// kind of its points when the file gives none, kinds that of each of inputs;
+	// "" and none is it must give one.
+	kind  Kind
+	kinds []Kind
+	// about says what it is for.
+	about text
 }
 
-// driverTable is every driver that a site file can name. To add a driver, add
-// its row here; a key that no row needs yet goes into peripheral.go.
-var driverTable = [...]driverSpec{
-	{
-		name:  "contact",
-		poll:  250 * time.Millisecond, // the longest wait when an edge was lost
-		lines: true,
-	},
-	{
-		name: "modbus",
-		port: true, baud: 9600, parity: "none",
-		lowAddress: 1, highAddress: 247, // Modbus over Serial Line V1.02, 2.2
-		poll:    100 * time.Millisecond,
-		timeout: 300 * time.Millisecond, registers: true,
-		inputs:  slices.Concat(numbered("di", 64), numbered("do", 64)), // do: what the relay is told
-		outputs: numbered("do", 64),
-	},
-	{
-		name: "escpos",
-		port: true, baud: 9600, parity: "none",
-		poll:        time.Second,
-		inputs:      []string{"cover", "paper-near-end", "paper-out", "offline", "error"},
-		signalLabel: []string{"上盖", "纸将尽", "缺纸", "脱机", "故障"},
-		kind:        KindKiosk,
-	},
+// kindOf returns the kind that a point at a signal has when the file gives none.
+func (d *driverSpec) kindOf(signal string) Kind {
+	if i := slices.Index(d.inputs, signal); i >= 0 && i < len(d.kinds) {
+		return d.kinds[i]
+	}
+	return d.kind
+}
+
+// driverTable is every driver that a site file can name. To add a driver, add its
+// row to one of the three; a key that many drivers need goes into peripheral.go.
+var driverTable = slices.Concat(boardDrivers[:], serialDrivers[:], networkDrivers[:])
+
+// signalRule is what signals must look like.
+type signalRule struct {
+	ok     func(string) bool
+	sample string
+	hint   text
 }
 
 // numbered returns prefix1 to prefixN.

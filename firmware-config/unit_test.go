@@ -125,11 +125,30 @@ func TestDriverTable(t *testing.T) {
 		if d.port && !slices.Contains(bauds[:], d.baud) {
 			t.Errorf("%s: default baud %d can't be set", d.name, d.baud)
 		}
-		if d.lines == (len(d.inputs) > 0) {
-			t.Errorf("%s: want signals or lines", d.name)
+		sources := 0
+		for _, has := range []bool{d.lines, d.relays, d.rule != nil, len(d.inputs) > 0} {
+			if has {
+				sources++
+			}
 		}
-		if d.signalLabel != nil && (len(d.signalLabel) != len(d.inputs) || d.kind == "") {
-			t.Errorf("%s: implied points need a label each and a kind", d.name)
+		if sources != 1 {
+			t.Errorf("%s: want one of signals, a rule, lines and relays", d.name)
+		}
+		if len(d.signalLabel) > len(d.inputs) || len(d.kinds) > len(d.inputs) {
+			t.Errorf("%s: more labels or kinds than signals", d.name)
+		}
+		for i := range d.signalLabel {
+			if d.kindOf(d.inputs[i]) == "" {
+				t.Errorf("%s: the implied point %s has no kind", d.name, d.inputs[i])
+			}
+		}
+		if d.about.in(Chinese) == "" || d.about.in(English) == "" {
+			t.Errorf("%s: does not say what it is for", d.name)
+		}
+		for _, k := range d.settings {
+			if k.about.in(Chinese) == "" || (k.sample == "" && k.kind != settingFlag && k.kind != settingTime && k.kind != settingChoice) {
+				t.Errorf("%s: the setting %s has no sample, or does not say what it is", d.name, k.name)
+			}
 		}
 		if d.poll != 0 && (d.poll < minPoll || d.poll > maxPoll) {
 			t.Errorf("%s: default poll %v is out of bounds", d.name, d.poll)

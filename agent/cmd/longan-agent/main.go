@@ -2,6 +2,7 @@
 //
 //	longan-agent run -site /etc/longan/site.toml -data /var/lib/longan
 //	longan-agent check site.toml
+//	longan-agent drivers modbus
 //	longan-agent spool stat
 //	longan-agent version
 package main
@@ -46,6 +47,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return runAgent(args[1:], stderr)
 	case "check":
 		return firmwareconfig.CheckCommand(args[1:], stdout, stderr, os.Getenv)
+	case "drivers":
+		return firmwareconfig.DriversCommand(args[1:], stdout, stderr, os.Getenv)
 	case "spool":
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		defer stop()
@@ -61,6 +64,7 @@ func usage(stderr io.Writer) int {
 	fmt.Fprint(stderr, `用法 / usage:
   longan-agent run -site 文件 -data 目录    运行 / run the board
   longan-agent check 文件                   检查站点文件 / check a site file
+  longan-agent drivers [驱动]               可接的外设和例子 / what can be connected, and examples
   longan-agent spool stat|list|check|export 等待上报的事件 / the events that wait
   longan-agent version                      版本 / version
 `)
