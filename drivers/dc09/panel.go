@@ -23,6 +23,7 @@ type panel struct {
 	silent  bool      // its points were emitted as Unknown
 	told    time.Time // when they were last
 	refused string    // why the last message was, if none was accepted since
+	puzzle  string    // why the last event was not understood
 }
 
 // zone is a point, and what is known of it.
@@ -131,7 +132,7 @@ func (z *zone) reading() drivers.Reading {
 // state is known, but for those that were just told.
 func (p *panel) present(told ...string) (out []drivers.Reading) {
 	if !slices.Contains(told, p.Account.Point) {
-		out = append(out, drivers.Reading{Point: p.Account.Point, State: longan.Normal})
+		out = append(out, drivers.Reading{Point: p.Account.Point, State: longan.Normal, Detail: clip(p.puzzle)})
 	}
 	for i := range p.zones {
 		if z := &p.zones[i]; z.now.known && !slices.Contains(told, z.Point.Point) {

@@ -85,16 +85,17 @@ type bench struct {
 	done   chan struct{}
 	err    error // after done
 
-	mu     sync.Mutex
-	events []string          // occurrences and changes of state, "panic=active"
-	states map[string]string // last, by point
-	emits  int
-	fail   func(drivers.Reading) error
+	mu      sync.Mutex
+	events  []string          // occurrences and changes of state, "panic=active"
+	states  map[string]string // last, by point
+	details map[string]string
+	emits   int
+	fail    func(drivers.Reading) error
 }
 
 // start runs a receiver of account 1234 with two points; change may alter it.
 func start(t *testing.T, change func(*Config)) *bench {
-	b := &bench{t: t, states: make(map[string]string)}
+	b := &bench{t: t, states: make(map[string]string), details: make(map[string]string)}
 	cfg := Config{
 		Listen:       func(context.Context) (net.Listener, error) { b.tcp = newPipes(); return b.tcp, nil },
 		ListenPacket: func(context.Context) (net.PacketConn, error) { b.udp = newDatagrams(); return b.udp, nil },
@@ -135,6 +136,7 @@ func (b *bench) emit(_ context.Context, r drivers.Reading) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.emits++
+	b.details[r.Point] = r.Detail
 	if state := r.State.String(); b.states[r.Point] != state {
 		b.states[r.Point] = state
 		b.events = append(b.events, r.Point+"="+state)
@@ -356,7 +358,18 @@ func TestHistory(t *testing.T) {
 				t.Errorf("%s: got %s, want %s", step.name, got, step.told)
 			}
 		}
-		if got, want := b.r.Stats(), (Stats{Accepted: 11, Repeated: 2, Puzzling: 2}); got != want {
+		b.mu.Lock()
+		if got, want := b.details["panel"], "a message was not understood: content is malformed: want SIA events as Nri1/BA01"; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		b.mu.Unlock()
+		ask(t, conn, frame("SIA-DCS", "0004", "#1234|NPA3"))
+		b.mu.Lock()
+		if got := b.details["panel"]; got != "" {
+			t.Errorf("after one that was understood: got %q", got)
+		}
+		b.mu.Unlock()
+		if got, want := b.r.Stats(), (Stats{Accepted: 12, Repeated: 2, Puzzling: 2}); got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 		time.Sleep(repeatWithin)
@@ -479,6 +492,27 @@ func TestDatagrams(t *testing.T) {
 		<-b.done
 		if b.err == nil || !strings.Contains(b.err.Error(), "receive a datagram") {
 			t.Errorf("got %v", b.err)
+		}
+	})
+}
+
+// TestRounds opens and ends a thousand times, with panels in the middle of a
+// frame. What is left behind would keep the bubble from ending.
+func TestRounds(t *testing.T) {
+	defer one()()
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, nil)
+		for range 1000 {
+			near, far := net.Pipe()
+			b.tcp.conns <- far
+			if _, err := near.Write([]byte("\n1523003B")); err != nil {
+				t.Fatal(err)
+			}
+			b.udp.in <- "noise"
+			b.cancel()
+			<-b.done
+			near.Close()
+			b.run()
 		}
 	})
 }

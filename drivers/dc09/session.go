@@ -123,6 +123,7 @@ func (s *session) frame(frame []byte) ([]byte, error) {
 	}
 	switch {
 	case errors.Is(err, errContent):
+		p.puzzle = "a message was not understood: " + err.Error()
 		s.count(func(n *Stats) { n.Puzzling++ })
 		return appendFrame(nil, h.answer("DUH")), s.store(p.present())
 	case err != nil:
@@ -201,6 +202,7 @@ func (s *session) take(p *panel, h header, c content) error {
 	if err != nil {
 		return err
 	}
+	p.puzzle = ""
 	known := p.remember(h, c, time.Now())
 	if known.all {
 		s.count(func(n *Stats) { n.Repeated++ })

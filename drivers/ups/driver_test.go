@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/longan-edge/longan"
 	"github.com/longan-edge/longan/drivers"
 	"github.com/longan-edge/longan/drivers/porttest"
 )
@@ -312,6 +313,30 @@ func TestBabble(t *testing.T) {
 		<-b.done
 		if b.err == nil || errors.Is(b.err, drivers.ErrSilent) || !strings.Contains(b.err.Error(), "never silent") {
 			t.Errorf("got %v", b.err)
+		}
+	})
+}
+
+// TestRounds plugs in and out a thousand times. What is left behind would keep the
+// bubble from ending.
+func TestRounds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var ports porttest.Ports
+		u := New(&ports, uart, Config{Points: everything()})
+		for range 1000 {
+			ports.Script(uart,
+				porttest.Expect([]byte("Q1\r")...), porttest.Reply([]byte(onLine+"\r")...),
+				porttest.Expect([]byte("Q1\r")...), porttest.Reply([]byte(onLine+"\r")...), porttest.Expect('I'), porttest.Unplug())
+			known := 0
+			err := u.Run(t.Context(), func(_ context.Context, r drivers.Reading) error {
+				if r.State == longan.Normal {
+					known++
+				}
+				return nil
+			})
+			if !errors.Is(err, drivers.ErrUnplugged) || known != len(everything()) {
+				t.Fatalf("got %v after %d readings", err, known)
+			}
 		}
 	})
 }

@@ -22,6 +22,24 @@ func TestUPSAndDriverOnAPTY(t *testing.T) {
 	upsHistory(t, u, ups.New(board(t), onPTY(t, u).Path(), upsConfig()))
 }
 
+func TestUPSUnplugAndReplug(t *testing.T) {
+	t.Parallel()
+	u := NewUPS()
+	pty := onPTY(t, u)
+	w := run(t, ups.New(board(t), pty.Path(), upsConfig()))
+	for range 3 {
+		w.await(t, "plugged", "mains=normal temperature=normal")
+		if err := pty.Unplug(); err != nil {
+			t.Fatal(err)
+		}
+		w.await(t, "unplugged", "mains=unknown temperature=unknown")
+		if err := pty.Replug(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.await(t, "plugged in the end", "mains=normal temperature=normal")
+}
+
 // nut is where Debian puts drivers and server. Its wrapper in /usr/sbin does not
 // start the server while /etc/nut says MODE=none.
 const nut = "/lib/nut/"
