@@ -21,6 +21,9 @@ const (
 	// fullEvery is how often the full status is renewed, for a city that missed
 	// one. Between two the heartbeats say that nothing changed.
 	fullEvery = 5 * time.Minute
+	// answeredEvery is how many heartbeats there are to one that the broker
+	// answers. With the usual 10 s that is within keepAlive.
+	answeredEvery = 5
 	// watchEvery is how often waiting batches are looked after.
 	watchEvery = time.Second
 )
@@ -106,7 +109,12 @@ func (s *session) sendStatus(full bool) error {
 	if full {
 		s.told = status
 	} else {
-		status, qos = status.Heartbeat(), 0
+		// Now and then one that the broker answers: it takes the place of MQTT's
+		// ping, at a third of the bytes.
+		if s.beats++; s.beats%answeredEvery != 0 {
+			qos = 0
+		}
+		status = status.Heartbeat()
 	}
 	payload, err := status.Encode()
 	if err != nil {

@@ -1,11 +1,17 @@
 package uplink
 
 import (
+	"context"
+	"log/slog"
+	"net"
 	"slices"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/eclipse/paho.mqtt.golang/packets"
 
 	"github.com/longan-edge/longan"
 )
@@ -282,5 +288,69 @@ func TestALinkThatBreaksGetsSmallerBatches(t *testing.T) {
 				t.Errorf("acked %d, want 400", got)
 			}
 		})
+	})
+}
+
+// TestHeartbeatsTakeThePlaceOfPings: on a quiet link there is no ping, and a
+// broker that answers no more is noticed all the same.
+func TestHeartbeatsTakeThePlaceOfPings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		kinds, deaf := map[string]int{}, false
+		b := &badBroker{serve: func(conn net.Conn, _ <-chan struct{}) {
+			connack(conn, packets.Accepted)
+			for {
+				p, err := packets.ReadPacket(conn)
+				if err != nil {
+					return
+				}
+				mu.Lock()
+				var answer packets.ControlPacket
+				switch p := p.(type) {
+				case *packets.SubscribePacket:
+					a := packets.NewControlPacket(packets.Suback).(*packets.SubackPacket)
+					a.MessageID, a.ReturnCodes = p.MessageID, []byte{0}
+					answer = a
+				case *packets.PublishPacket:
+					kinds["publish"]++
+					if p.Qos == 1 {
+						a := packets.NewControlPacket(packets.Puback).(*packets.PubackPacket)
+						a.MessageID = p.MessageID
+						answer = a
+					}
+				case *packets.PingreqPacket:
+					kinds["ping"]++
+					answer = packets.NewControlPacket(packets.Pingresp)
+				}
+				silent := deaf
+				mu.Unlock()
+				if answer != nil && !silent && answer.Write(conn) != nil {
+					return
+				}
+			}
+		}}
+		u, err := New(Config{
+			Device: testDevice, Brokers: []string{"mqtt://city"}, Dial: b.dial, Queue: newMemQueue(),
+			Status: func() *longan.Status { return &longan.Status{Device: testDevice} }, Log: slog.New(slog.DiscardHandler),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- u.Run(ctx) }()
+		time.Sleep(time.Hour)
+		mu.Lock()
+		if kinds["ping"] > 0 || kinds["publish"] < 350 {
+			t.Errorf("in a quiet hour %v, want no ping", kinds)
+		}
+		deaf = true
+		mu.Unlock()
+		time.Sleep(2 * (keepAlive + pingTimeout))
+		if dials, _, _, _ := b.get(); dials < 2 {
+			t.Error("a broker that answers nothing any more was not noticed")
+		}
+		stop()
+		<-ended
 	})
 }

@@ -26,6 +26,7 @@ type session struct {
 	lost    chan error     // from paho, when the connection ends
 	home    chan struct{}  // the preferred broker can be reached again
 	n       uint64         // statuses sent
+	beats   int            // heartbeats among them
 	told    *longan.Status // the last full one sent
 	windows []*window      // one a stream, in the order they are sent
 	most    int            // events in a batch, at first

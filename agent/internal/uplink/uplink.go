@@ -71,7 +71,8 @@ const (
 	stallTimeout   = 60 * time.Second       // without any progress, until the session is given up
 	stallAlarm     = 20 * time.Second       // … while an alarm waits
 	// keepAlive is MQTT's. It is longer than the heartbeat, which the city's own
-	// clock watches: a ping costs as much as a heartbeat, and says less.
+	// clock watches: a ping costs as much as a heartbeat, and says less. While the
+	// broker answers heartbeats there is none.
 	keepAlive   = 60 * time.Second
 	pingTimeout = 10 * time.Second
 	cloneEvery  = time.Minute // between two complaints about another board
