@@ -40,14 +40,22 @@ func (s *Store) SetAside(ctx context.Context, letters ...DeadLetter) error {
 		return nil
 	}
 	err := s.writing(ctx, time.Time{}, func(t *writeTx) error {
+		insert, err := t.tx.PrepareContext(t.ctx, insertDeadLetter)
+		if err != nil {
+			return err
+		}
+		defer insert.Close()
+		devices := map[longan.DeviceID]bool{}
 		for i := range letters {
-			if err := t.setAside(&letters[i]); err != nil {
+			l := &letters[i]
+			devices[l.Device] = true
+			payload := append([]byte{}, l.Payload[:min(len(l.Payload), MaxDeadLetterPayload)]...) // nil would be NULL
+			if _, err := insert.ExecContext(t.ctx, string(l.Device), int64(l.Lane), millis(l.ReceivedAt), l.Reason, l.Error,
+				int64(l.CRC), max(l.Size, len(l.Payload)), payload); err != nil {
 				return err
 			}
 		}
-		_, err := t.tx.ExecContext(t.ctx, `DELETE FROM dead_letters WHERE id IN
-			(SELECT id FROM dead_letters ORDER BY received_at DESC, id DESC LIMIT -1 OFFSET ?)`, MaxDeadLetters)
-		return err
+		return t.pruneDeadLetters(devices)
 	})
 	if err != nil {
 		return fmt.Errorf("set aside: %w", err)
@@ -55,21 +63,21 @@ func (s *Store) SetAside(ctx context.Context, letters ...DeadLetter) error {
 	return nil
 }
 
-func (t *writeTx) setAside(l *DeadLetter) error {
-	payload := l.Payload[:min(len(l.Payload), MaxDeadLetterPayload)]
-	if payload == nil {
-		payload = []byte{}
+const insertDeadLetter = `INSERT INTO dead_letters (device, lane, received_at, reason, error, crc, tries, size, payload)
+	VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?) ON CONFLICT (device, crc) DO UPDATE
+	SET received_at = excluded.received_at, reason = excluded.reason, error = excluded.error, tries = tries + 1`
+
+// pruneDeadLetters removes the oldest that are too many, of the devices and of
+// all.
+func (t *writeTx) pruneDeadLetters(devices map[longan.DeviceID]bool) error {
+	const prune = `DELETE FROM dead_letters WHERE id IN
+		(SELECT id FROM dead_letters WHERE %s ORDER BY received_at DESC, id DESC LIMIT -1 OFFSET ?)`
+	for d := range devices {
+		if _, err := t.tx.ExecContext(t.ctx, fmt.Sprintf(prune, "device = ?"), string(d), MaxDeadLettersDevice); err != nil {
+			return err
+		}
 	}
-	_, err := t.tx.ExecContext(t.ctx, `INSERT INTO dead_letters (device, lane, received_at, reason, error, crc, tries, size, payload)
-		VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?) ON CONFLICT (device, crc) DO UPDATE
-		SET received_at = excluded.received_at, reason = excluded.reason, error = excluded.error, tries = tries + 1`,
-		string(l.Device), int64(l.Lane), millis(l.ReceivedAt), l.Reason, l.Error, int64(l.CRC), max(l.Size, len(l.Payload)), payload)
-	if err != nil {
-		return err
-	}
-	_, err = t.tx.ExecContext(t.ctx, `DELETE FROM dead_letters WHERE id IN
-		(SELECT id FROM dead_letters WHERE device = ? ORDER BY received_at DESC, id DESC LIMIT -1 OFFSET ?)`,
-		string(l.Device), MaxDeadLettersDevice)
+	_, err := t.tx.ExecContext(t.ctx, fmt.Sprintf(prune, "TRUE"), MaxDeadLetters)
 	return err
 }
 

@@ -45,7 +45,8 @@ func (t *writeTx) gaps(st *stream, a *arrival, r *Result) (out []gap, err error)
 	for i := range a.events {
 		if e := &a.events[i]; e.Type == longan.SpoolGap && e.Seq > st.acked {
 			g := gapOf(e.Seq, e.Data)
-			_, g.stored = slices.BinarySearchFunc(r.New, e.Seq, func(n longan.Event, seq uint64) int { return cmp.Compare(n.Seq, seq) })
+			i, isNew := slices.BinarySearchFunc(r.New, e.Seq, func(n longan.Event, seq uint64) int { return cmp.Compare(n.Seq, seq) })
+			g.stored = isNew && r.New[i].Type == longan.SpoolGap
 			out = append(out, g)
 		}
 	}

@@ -46,7 +46,7 @@ func drawEvent(rt *rapid.T, seq uint64) longan.Event {
 // TestRowsGiveBackTheJSON: an event is kept in columns, and what is read from
 // them is byte for byte what came.
 func TestRowsGiveBackTheJSON(t *testing.T) {
-	s := open(t, newPath(t), Options{})
+	s := openQuick(t, newPath(t))
 	run := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		run++
@@ -118,7 +118,7 @@ func TestConflictsAreBounded(t *testing.T) {
 // TestEventsOfADeviceAgainstAll: asking stream by stream says the same as asking
 // all.
 func TestEventsOfADeviceAgainstAll(t *testing.T) {
-	s := open(t, newPath(t), Options{})
+	s := openQuick(t, newPath(t))
 	rapid.Check(t, func(rt *rapid.T) {
 		b := drawBatch(rt, rapid.SampledFrom([]longan.DeviceID{mawei, "621222101-01"}).Draw(rt, "device"))
 		b.Epoch = rapid.SampledFrom([]string{"e1", "e2"}).Draw(rt, "epoch")

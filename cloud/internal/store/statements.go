@@ -47,7 +47,7 @@ func (s *statements) prepare(ctx context.Context, db *sql.DB) (err error) {
 		&s.addBoot:     `INSERT INTO boots (device, boot, noticed_at) VALUES (?, ?, ?)`,
 		&s.better:      `UPDATE boots SET quality = ?1, base = ?2, noticed_at = ?3 WHERE id = ?4 AND quality < ?1`,
 		&s.above:       `SELECT seq FROM events WHERE stream = ? AND seq > ? ORDER BY seq`,
-		&s.gaps:        `SELECT from_seq, seq, reason, stored FROM gaps WHERE stream = ? AND seq > ?`,
+		&s.gaps:        `SELECT from_seq, seq, reason, stored FROM gaps WHERE stream = ? AND seq > ? ORDER BY seq LIMIT 1000`,
 		&s.addGap:      `INSERT INTO gaps (stream, seq, from_seq, reason, stored) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 		&s.dropGaps:    `DELETE FROM gaps WHERE stream = ? AND seq <= ?`,
 		&s.between:     selectEvents + `WHERE e.stream = ? AND e.seq BETWEEN ? AND ? ORDER BY e.seq`,

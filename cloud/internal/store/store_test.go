@@ -30,6 +30,17 @@ func open(t *testing.T, path string, opts Options) *Store {
 	return s
 }
 
+// openQuick opens a store that does not wait for the disk, for the many commits of
+// a property. What it promises then is no less, as long as the machine runs.
+func openQuick(t *testing.T, path string) *Store {
+	t.Helper()
+	s := open(t, path, Options{})
+	if _, err := s.write.Exec("PRAGMA synchronous = OFF"); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 func newPath(t *testing.T) string { return filepath.Join(t.TempDir(), "city ?#%.db") }
 
 // batch returns a batch of one stream with the events numbered seqs.
