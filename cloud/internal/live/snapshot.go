@@ -151,12 +151,12 @@ func newestFirst(a, b Alarm) int {
 func (v *View) Center(d longan.DeviceID) (Center, bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	now := v.cfg.Now()
-	v.age(now)
 	c := v.centers[d]
 	if c == nil {
 		return Center{}, false
 	}
+	now := v.cfg.Now()
+	v.ageCenter(c, now, v.patience(now)) // the others age when they are asked for, or by Run
 	return v.export(c, now), true
 }
 

@@ -106,18 +106,23 @@ func (v *View) Run(ctx context.Context) error {
 func (v *View) age(now time.Time) {
 	p := v.patience(now)
 	for _, c := range v.centers {
-		before := c.state
-		moved := c.age(now, p)
-		if moved {
-			v.moved(c, before, now)
-		}
-		silent, calm := c.silence(now, v.cfg.SilentAfter), c.calm(now)
-		if moved || silent || calm {
-			v.changed(c)
-		}
+		v.ageCenter(c, now, p)
 	}
 	v.judge(now)
 	v.showRefusals(now)
+}
+
+// ageCenter is age for one center. v.mu is held.
+func (v *View) ageCenter(c *center, now time.Time, p *patience) {
+	before := c.state
+	moved := c.age(now, p)
+	if moved {
+		v.moved(c, before, now)
+	}
+	silent, calm := c.silence(now, v.cfg.SilentAfter), c.calm(now)
+	if moved || silent || calm {
+		v.changed(c)
+	}
 }
 
 // moved follows up on a center whose state or cause changed. v.mu is held.

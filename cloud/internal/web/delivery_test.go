@@ -128,6 +128,14 @@ func TestCorrectedTimes(t *testing.T) {
 		!answer.Open[0].Corrected.Equal(at) || !answer.Open[0].Time.Equal(time.Unix(77, 0)) {
 		t.Errorf("alarms: got %+v, %v; want both times", answer.Open, err)
 	}
+	s.cfg.Events = storeFunc(func(Query) ([]Stored, error) {
+		return []Stored{{ID: 1, Event: longan.Event{Seq: 1, Type: longan.DoorOpened, Time: time.Unix(77, 0), Clock: longan.ClockFloor}, Corrected: at, CorrectedClock: longan.ClockNTP}}, nil
+	})
+	var events struct{ Events []eventJSON }
+	if err := json.Unmarshal(request(t, s, "/api/v1/events").Body.Bytes(), &events); err != nil || len(events.Events) != 1 ||
+		!events.Events[0].Corrected.Equal(at) || events.Events[0].CorrectedClock != longan.ClockNTP || !events.Events[0].Time.Equal(time.Unix(77, 0)) {
+		t.Errorf("events: got %+v, %v; want both times", events.Events, err)
+	}
 }
 
 func parse(s string) lang {

@@ -3,6 +3,7 @@ package web
 import (
 	"encoding/json"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -58,6 +59,7 @@ func TestIncidents(t *testing.T) {
 // TestStreamOfTheCitysOwnTrouble: a lost broker is told at once, to programs and
 // to pages, and so is its end.
 func TestStreamOfTheCitysOwnTrouble(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	synctest.Test(t, func(t *testing.T) {
 		s, c := liveServer()
 		go func() { _ = c.view.Run(t.Context()) }()

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,12 +18,15 @@ import (
 
 // letterBook is a LetterStore in memory.
 type letterBook struct {
+	mu    sync.Mutex
 	all   []DeadLetter
 	asked int
 	err   error
 }
 
 func (b *letterBook) DeadLetters(_ context.Context, device longan.DeviceID, limit int) (out []DeadLetter, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.asked++
 	for _, l := range b.all {
 		if (device == "" || l.Device == device) && len(out) < limit {
@@ -98,6 +103,7 @@ func TestDeadLetters(t *testing.T) {
 }
 
 func TestDeadLettersOnThePage(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	synctest.Test(t, func(t *testing.T) {
 		s, _ := liveServer()
 		book := &letterBook{}
@@ -105,13 +111,15 @@ func TestDeadLettersOnThePage(t *testing.T) {
 		w, cancel := listen(t, s, "/api/v1/stream?html=en", "")
 		defer cancel()
 		time.Sleep(time.Minute)
+		book.mu.Lock()
 		if n := book.asked; n > 6 {
 			t.Errorf("asked %d times in a minute, want one in %v", n, lettersEvery)
 		}
+		book.all = someLetters(time.Now()).all
+		book.mu.Unlock()
 		if got := names(w.take()); strings.Contains(got, eventLetters) {
 			t.Errorf("without any: told %q", got)
 		}
-		book.all = someLetters(time.Now()).all
 		time.Sleep(2 * lettersEvery)
 		synctest.Wait()
 		var told []sectionHTML
