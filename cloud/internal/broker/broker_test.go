@@ -215,6 +215,7 @@ func TestRetains(t *testing.T) {
 		device := mustConnect(t, outside.dial, options(string(mawei), "", ""))
 		device.Publish(statusTopic(mawei), 1, true, "{}").WaitTimeout(time.Minute)
 		device.Publish("longan/v1/621202/621202104-01/up/alarm", 1, true, "{}").WaitTimeout(time.Minute)
+		synctest.Wait() // the server confirms a message before it passes it on
 		city := mustConnect(t, b.Dial, options("longan-ingest-1", "", ""))
 		city.subscribe(t, "#")
 		synctest.Wait()
