@@ -27,6 +27,7 @@ type Fleet struct {
 	// started, while the city is away already; 0 is none.
 	Backlog   time.Duration
 	PerDay    int    // events of a center; 0 is 1000
+	Alarms    int    // that are raised while the city is away, each at another center; 0 is one center in ten
 	SpoolSize int    // bytes of each spool; 0 is 4 MiB
 	Broker    string // URL of a running broker; "" is the city's own
 	Dir       string // where everything is kept; "" is a folder that is removed
@@ -36,7 +37,7 @@ type Fleet struct {
 
 	tally   *Tally
 	clock   fleetClock
-	gate    *gate
+	dials   dialBook
 	centers []*fleetCenter
 	program string // longan-cloud
 	broker  string // host:port
@@ -50,7 +51,7 @@ type FleetReport struct {
 	Centers       int     `json:"centers"`
 	Outage        float64 `json:"outage_s"`
 	LiveAgain     float64 `json:"live_again_s"`  // until the city shows all centers online
-	ConnectBurst  int     `json:"connect_burst"` // most connections in any second after the return
+	ConnectBurst  int     `json:"connect_burst"` // most connections in any second after the city went
 	AttemptBurst  int     `json:"attempt_burst"` // the same of all attempts, those to a city that is away included
 	Attempts      int     `json:"attempts"`      // while the city was away
 	Backlog       int     `json:"backlog_events"`
@@ -117,7 +118,6 @@ func (f *Fleet) Run(ctx context.Context) (r *FleetReport, err error) {
 	if err := f.prepare(ctx); err != nil {
 		return nil, err
 	}
-	defer f.gate.close()
 	r = &FleetReport{Centers: f.Centers, Outage: f.Outage.Seconds()}
 	if err := f.play(ctx, r); err != nil {
 		return nil, err
@@ -144,6 +144,9 @@ func (f *Fleet) defaults() {
 	if f.PerDay == 0 {
 		f.PerDay = 1000
 	}
+	if f.Alarms == 0 {
+		f.Alarms = (f.Centers + 9) / 10
+	}
 	if f.SpoolSize == 0 {
 		f.SpoolSize = 4 << 20
 	}
@@ -157,6 +160,9 @@ func (f *Fleet) defaults() {
 // prepare finds the city's program and builds the centers.
 func (f *Fleet) prepare(ctx context.Context) (err error) {
 	townships := longan.Townships()
+	if f.Alarms > f.Centers {
+		return fmt.Errorf("%d alarms: want one a center at most", f.Alarms)
+	}
 	if f.Centers < 1 || f.Centers > len(townships) {
 		return fmt.Errorf("%d centers: want 1 to %d", f.Centers, len(townships))
 	}
@@ -183,13 +189,9 @@ func (f *Fleet) prepare(ctx context.Context) (err error) {
 	if err := os.MkdirAll(filepath.Join(f.Dir, "city"), 0o700); err != nil {
 		return fmt.Errorf("make the city's folder: %w", err)
 	}
-	if f.gate, err = newGate(f.broker); err != nil {
-		return err
-	}
 	for i := range f.Centers {
 		c, err := f.newCenter(townships[i], uint64(i))
 		if err != nil {
-			f.gate.close()
 			return err
 		}
 		f.centers = append(f.centers, c)
@@ -273,19 +275,18 @@ func (f *Fleet) pace() time.Duration { return 24 * time.Hour / time.Duration(f.P
 func (f *Fleet) outage(ctx context.Context, r *FleetReport) error {
 	f.say("市中心停机 / the city is away for %s", f.Outage)
 	begin := time.Now()
-	f.gate.mark()
-	const every = 4 // centers
-	for i := 0; i < len(f.centers); i += every {
-		at := begin.Add(f.Outage / 10 * 9 * time.Duration(i) / time.Duration(len(f.centers)))
+	f.dials.mark()
+	for i := range f.Alarms {
+		at := begin.Add(f.Outage / 10 * 9 * time.Duration(i) / time.Duration(f.Alarms))
 		if !sleepUntil(ctx, at) {
 			return ctx.Err()
 		}
-		f.centers[i].press()
+		f.centers[i*len(f.centers)/f.Alarms].press()
 	}
 	if !sleepUntil(ctx, begin.Add(f.Outage)) {
 		return ctx.Err()
 	}
-	r.Attempts = f.gate.attempts()
+	r.Attempts = f.dials.attempts()
 	return nil
 }
 
@@ -315,8 +316,8 @@ func (f *Fleet) recover(ctx context.Context, city *fleetCity, r *FleetReport) er
 		}
 		return r.LiveAgain > 0 && r.BacklogStored > 0
 	})
-	r.ConnectBurst = f.gate.burst(back, true)
-	r.AttemptBurst = f.gate.burst(time.Time{}, false)
+	r.ConnectBurst = f.dials.burst(true)
+	r.AttemptBurst = f.dials.burst(false)
 	f.clock.tell(r)
 	if r.BacklogStored > 0 {
 		r.BacklogRate = float64(int(float64(r.Backlog) / r.BacklogStored))

@@ -54,7 +54,7 @@ func (f *Fleet) newCenter(t longan.Township, n uint64) (*fleetCenter, error) {
 	c.panic = add("panic-button", "紧急按钮", firmwareconfig.KindPanic, false)
 	c.site = &firmwareconfig.Site{
 		Device: device, Name: t.Name + "综治中心",
-		Uplink:      firmwareconfig.Uplink{Brokers: []string{"mqtt://" + f.gate.address()}, Username: string(device)},
+		Uplink:      firmwareconfig.Uplink{Brokers: []string{"mqtt://" + f.broker}, Username: string(device)},
 		Peripherals: []firmwareconfig.Peripheral{contacts},
 	}
 	return c, nil
@@ -65,7 +65,7 @@ func (c *fleetCenter) run(ctx context.Context) error {
 	err := agent.Run(ctx, agent.Config{
 		Site: c.site, Dir: c.dir, SpoolSize: c.fleet.SpoolSize, Ports: &c.ports, Version: "fleet",
 		Dial: func(ctx context.Context, broker *url.URL) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "tcp", broker.Host)
+			return c.fleet.dials.dial(ctx, broker.Host)
 		},
 		Log: slog.New(&acceptLog{Handler: c.fleet.Log.Handler(), center: c}),
 	})

@@ -43,6 +43,7 @@ func TestFleet(t *testing.T) {
 func TestFleetSaysWhatIsWrong(t *testing.T) {
 	for name, f := range map[string]*Fleet{
 		"too many centers": {Centers: 5000},
+		"too many alarms":  {Centers: 2, Alarms: 3},
 		"no port":          {Broker: "mqtt://127.0.0.1"},
 		"not mqtt":         {Broker: "http://127.0.0.1:1883"},
 	} {
@@ -64,65 +65,47 @@ func TestFleetMissed(t *testing.T) {
 	}
 }
 
-// TestGateCountsBursts: in any one second, not in those of the clock.
-func TestGateCountsBursts(t *testing.T) {
+// TestDialBookCountsBursts: in any one second, not in those of the clock.
+func TestDialBookCountsBursts(t *testing.T) {
 	begin := time.Now()
 	at := func(ms int, admitted bool) visit {
 		return visit{begin.Add(time.Duration(ms) * time.Millisecond), admitted}
 	}
-	g := &gate{tries: []visit{at(-1, true), at(100, false), at(900, true), at(1000, true), at(1850, true), at(1899, false), at(1950, true)}}
-	if got := g.burst(begin, true); got != 3 {
+	d := &dialBook{tries: []visit{at(100, false), at(900, true), at(1000, true), at(1850, true), at(1899, false), at(1950, true)}}
+	if got := d.burst(true); got != 3 {
 		t.Errorf("burst of admitted: got %d, want 3", got)
 	}
-	if got := g.burst(begin, false); got != 4 {
+	if got := d.burst(false); got != 4 {
 		t.Errorf("burst of all: got %d, want 4", got)
 	}
-	g.mark()
-	if got := g.burst(begin, false) + g.attempts(); got != 0 {
+	d.mark()
+	if got := d.burst(false) + d.attempts(); got != 0 {
 		t.Errorf("after mark: got %d, want 0", got)
 	}
 }
 
-// TestGateRefusesWhenNobodyListens: what is behind it decides.
-func TestGateRefusesWhenNobodyListens(t *testing.T) {
-	target, err := freePort()
+// TestDialBookTellsRefusedFromAdmitted: what listens decides.
+func TestDialBookTellsRefusedFromAdmitted(t *testing.T) {
+	address, err := freePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := newGate(target)
-	if err != nil {
-		t.Fatal(err)
+	var d dialBook
+	if conn, err := d.dial(t.Context(), address); err == nil {
+		conn.Close()
+		t.Error("nobody listens, and yet it connects")
 	}
-	defer g.close()
-	try := func() (string, error) {
-		conn, err := net.Dial("tcp", g.address())
-		if err != nil {
-			return "", err
-		}
-		defer conn.Close()
-		conn.SetDeadline(time.Now().Add(20 * time.Second))
-		b := make([]byte, 2)
-		n, err := conn.Read(b)
-		return string(b[:n]), err
-	}
-	if got, err := try(); err == nil {
-		t.Errorf("nobody listens, and yet it says %q", got)
-	}
-	l, err := net.Listen("tcp", target)
+	l, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	go func() {
-		if conn, err := l.Accept(); err == nil {
-			conn.Write([]byte("hi"))
-			conn.Close()
-		}
-	}()
-	if got, err := try(); got != "hi" {
-		t.Errorf("through the gate: %q, %v, want hi", got, err)
+	conn, err := d.dial(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if g.attempts() != 2 || g.burst(time.Time{}, true) != 1 {
-		t.Errorf("%d attempts, %d admitted, want 2 and 1", g.attempts(), g.burst(time.Time{}, true))
+	conn.Close()
+	if d.attempts() != 2 || d.burst(true) != 1 || d.burst(false) != 2 {
+		t.Errorf("%d attempts, %d admitted, want 2 and 1", d.attempts(), d.burst(true))
 	}
 }

@@ -25,6 +25,7 @@ func fleet(args []string, stdout, stderr io.Writer) int {
 	flags.DurationVar(&f.Outage, "outage", 10*time.Minute, "how long the city is away / 市中心停机多久")
 	flags.DurationVar(&f.Backlog, "backlog", 0, "history that waits in every spool before it begins / 预先装入多久的积压")
 	flags.IntVar(&f.PerDay, "per-day", 1000, "events of a center in a day / 每中心每天事件数")
+	flags.IntVar(&f.Alarms, "alarms", 0, "raised while the city is away; 0 is one center in ten / 停机期间的报警数")
 	flags.IntVar(&f.SpoolSize, "spool-size", 4<<20, "bytes of each spool / 每个缓存的上限")
 	flags.StringVar(&f.Broker, "broker", "", "use a running broker, mqtt://host:port / 使用已有的消息代理")
 	flags.StringVar(&f.Dir, "dir", "", "keep everything in this folder / 保留全部文件的目录")
@@ -34,7 +35,7 @@ func fleet(args []string, stdout, stderr io.Writer) int {
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
-	if flags.NArg() > 0 || f.Centers < 1 || f.Outage <= 0 || f.Backlog < 0 || f.PerDay < 1 || f.SpoolSize < 0 {
+	if flags.NArg() > 0 || f.Centers < 1 || f.Outage <= 0 || f.Backlog < 0 || f.PerDay < 1 || f.Alarms < 0 || f.SpoolSize < 0 {
 		fmt.Fprintf(stderr, "参数有误 / wrong arguments: %q\n", args)
 		return 2
 	}
