@@ -99,3 +99,30 @@ func TestStreamOfTheCitysOwnTrouble(t *testing.T) {
 		}
 	})
 }
+
+// TestBeatTellsHowOldThePointsAre: a heartbeat says that nothing changed, an event
+// says nothing of the other points, and behind a missing status nobody knows.
+func TestBeatTellsHowOldThePointsAre(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	synctest.Test(t, func(t *testing.T) {
+		s, c := liveServer()
+		w, cancel := listen(t, s, "/api/v1/stream", "")
+		defer cancel()
+		w.take()
+		time.Sleep(time.Second)
+		c.view.ApplyStatus(c.status(0, c.ids[0]).Heartbeat(), false)
+		c.said[c.ids[1]]++ // one is missing
+		c.view.ApplyStatus(c.status(1, c.ids[1]).Heartbeat(), false)
+		c.view.ApplyEvents([]longan.Event{{Device: c.ids[2], Epoch: "9f86d081884c7d65", Lane: longan.Sample, Seq: 1, Type: "x.y", Boot: "boot-1"}})
+		time.Sleep(time.Second)
+		synctest.Wait()
+		events := w.take()
+		var b beat
+		if err := json.Unmarshal([]byte(events[len(events)-1].data), &b); err != nil {
+			t.Fatal(err)
+		}
+		if len(b.Heard) != 3 || b.Heard[c.ids[0]] != 1000 || len(b.AsOf) != 2 || b.AsOf[c.ids[1]] != 2000 || b.AsOf[c.ids[2]] != 2000 {
+			t.Errorf("got heard %v, as of %v; want three heard 1 s ago, two as of 2 s ago", b.Heard, b.AsOf)
+		}
+	})
+}

@@ -71,8 +71,9 @@ type beat struct {
 	ID    string                    `json:"id"`
 	Build string                    `json:"build"`
 	Heard map[longan.DeviceID]int64 `json:"heard"` // ms ago
-	// Behind are those of them whose points are as of some time before.
-	Behind []longan.DeviceID `json:"behind,omitempty"`
+	// AsOf is since when the points of some of them may have changed, ms; those of
+	// the others, since they were heard.
+	AsOf map[longan.DeviceID]int64 `json:"asOf,omitempty"`
 }
 
 // eventID names a revision, for Last-Event-ID.
@@ -356,7 +357,10 @@ func (c *client) beat() error {
 		if v, ok := c.s.cfg.View.Center(d); ok {
 			b.Heard[d] = v.HeardAge
 			if !v.AsOf.Equal(v.Heard) {
-				b.Behind = append(b.Behind, d)
+				if b.AsOf == nil {
+					b.AsOf = map[longan.DeviceID]int64{}
+				}
+				b.AsOf[d] = v.AsOfAge
 			}
 		}
 	}

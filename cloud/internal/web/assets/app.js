@@ -140,19 +140,21 @@ function count() {
   }
 }
 
+function renew(device, what, age, now) {
+  const el = $(`c-${device}`)?.querySelector(what);
+  if (!el || age < 0) return;
+  el.dataset.age = age;
+  born.set(el, now);
+}
+
 function putBeat(m) {
   if (m.build !== body.dataset.build) return location.reload(); // the city was upgraded
   const now = performance.now();
   cityTime = Date.parse(m.time);
   cityAt = now;
   for (const [device, age] of Object.entries(m.heard)) {
-    // What the board says is that nothing changed: its points are as of now, unless
-    // a word of it is missing.
-    const ages = m.behind?.includes(device) ? ".heard" : ".heard, .asof";
-    for (const el of $(`c-${device}`)?.querySelectorAll(ages) ?? []) {
-      el.dataset.age = age;
-      born.set(el, now);
-    }
+    renew(device, ".heard", age, now);
+    renew(device, ".asof", m.asOf?.[device] ?? age, now);
   }
 }
 
