@@ -66,7 +66,7 @@ func (p *pacer) credit(crowded bool) uint64 {
 // Bounds of a transaction with other lanes than alarm, for which an alarm may
 // have to wait: as many events as take about groupTime.
 const (
-	groupTime   = 25 * time.Millisecond
+	groupTime   = 20 * time.Millisecond
 	groupLeast  = 1000 // with fewer the cost of a transaction itself counts
 	groupMost   = 8000
 	groupWeight = 8 // of all that was measured before against the latest

@@ -66,8 +66,8 @@ func TestGroupsTakeTheirTime(t *testing.T) {
 		{0, time.Second, groupLeast},       // nothing is known of events
 		{1, time.Second, groupLeast},       // … still not
 		{1000, 0, groupLeast},              // … still not
-		{1000, 5 * time.Millisecond, 5000}, // 5 µs each
-		{4000, 52 * time.Millisecond, 4166},
+		{1000, 5 * time.Millisecond, 4000}, // 5 µs each
+		{4000, 52 * time.Millisecond, 3333},
 		{1000, time.Minute, groupLeast},
 	} {
 		w.took(test.events, test.took)
