@@ -173,6 +173,7 @@ type virtualBoard struct {
 	site  *firmwareconfig.Site
 	ports *porttest.Ports
 	link  *link.Link
+	wrap  func(net.Conn) net.Conn // what a test puts around a connection; nil is nothing
 	// clock makes the clock of a start; nil is one that is right.
 	clock  func(boot string, begin time.Time) *agent.Clock
 	starts int
@@ -209,13 +210,21 @@ func (b *virtualBoard) start() {
 	b.done.Go(func() {
 		err := agent.Run(ctx, agent.Config{
 			Site: b.site, Dir: filepath.Join(b.city.dir, string(b.site.Device)), Ports: b.ports, Version: "test", Clock: clock,
-			Dial: func(ctx context.Context, _ *url.URL) (net.Conn, error) { return b.link.Dial(ctx, &b.city.port) },
+			Dial: func(ctx context.Context, _ *url.URL) (net.Conn, error) { return b.dial(ctx) },
 			Log:  slog.New(agentLog{b}),
 		})
 		if err != nil {
 			b.city.t.Errorf("agent: %v", err)
 		}
 	})
+}
+
+func (b *virtualBoard) dial(ctx context.Context) (net.Conn, error) {
+	conn, err := b.link.Dial(ctx, &b.city.port)
+	if err == nil && b.wrap != nil {
+		conn = b.wrap(conn)
+	}
+	return conn, err
 }
 
 // stop stops the agent, which says goodbye.
