@@ -102,7 +102,10 @@ const (
 	fleetStart = 50 * time.Millisecond // from one agent's start to the next
 	fleetCalm  = 5 * time.Second       // in which all is well, before the outage
 	fleetPoll  = 500 * time.Millisecond
-	fleetMost  = 15 * time.Minute // for everything to be well again
+	// fleetSettle is how long after the last movement of a contact its event can
+	// still come: it is debounced, and looked at again.
+	fleetSettle = 2 * time.Second
+	fleetMost   = 15 * time.Minute // for everything to be well again
 )
 
 // Run runs the fleet and returns what it did.
@@ -260,7 +263,13 @@ func (f *Fleet) play(ctx context.Context, r *FleetReport) error {
 	}
 	stopActs()
 	acting.Wait()
-	if err := f.waitFor(ctx, city, func(p *fleetPage) bool { return p.behind(f.tally) == 0 }); err != nil {
+	sleepUntil(ctx, time.Now().Add(fleetSettle))
+	before := -1
+	if err := f.waitFor(ctx, city, func(p *fleetPage) bool {
+		was := before
+		before = f.tally.Accepted()
+		return was == before && p.behind(f.tally) == 0
+	}); err != nil {
 		f.say("没有送完 / did not drain: %v", err) // the books tell what is missing
 	}
 	stopAgents()
