@@ -204,13 +204,13 @@ func TestFloodOfRefusals(t *testing.T) {
 	v.ApplyRefusal(board, AtBroker, "publish", "not its own topic")
 	sub := v.Subscribe(t.Context())
 	rev := get(t, v).Rev
-	for i := range 20_000 {
+	for i := range 5_000 {
 		now.t = now.t.Add(time.Millisecond)
 		d := longan.DeviceID(fmt.Sprintf("62%07d-%02d", i/100, i%100))
 		v.ApplyRefusal(d, AtIngest, fmt.Sprintf("reason-%d", i), "x")
 		v.ApplyRefusal("rubbish", AtBroker, fmt.Sprintf("reason-%d", i), "x")
 		v.ApplyRefusal(board, AtIngest, fmt.Sprintf("reason-%d", i), "x")
-		get(t, v)
+		v.Incidents() // as Run does, it looks at everything
 	}
 	if n := len(v.refusals.of); n > refusedDevices+1 {
 		t.Errorf("devices remembered: %d, want at most %d", n, refusedDevices+1)
@@ -220,11 +220,11 @@ func TestFloodOfRefusals(t *testing.T) {
 	for _, r := range c.Refusals {
 		sum += r.Count
 	}
-	if len(c.Refusals) != refusedReasons || sum != 20_001 {
-		t.Errorf("of the board: %d reasons, %d in sum; want %d, 20001", len(c.Refusals), sum, refusedReasons)
+	if len(c.Refusals) != refusedReasons || sum != 5_001 {
+		t.Errorf("of the board: %d reasons, %d in sum; want %d, 5001", len(c.Refusals), sum, refusedReasons)
 	}
-	if n := c.Rev - rev; n > 6 {
-		t.Errorf("20 s of refusals made %d revisions", n)
+	if n := c.Rev - rev; n > 2 {
+		t.Errorf("5 s of refusals made %d revisions", n)
 	}
 	if changes, _ := sub.Take(); len(changes) != 1 {
 		t.Errorf("told %d changes, want one", len(changes))
@@ -233,8 +233,8 @@ func TestFloodOfRefusals(t *testing.T) {
 	for _, r := range v.Refusals() {
 		total += r.Count
 	}
-	if total != 60_001 {
-		t.Errorf("counted in all: %d, want 60001", total)
+	if total != 15_001 {
+		t.Errorf("counted in all: %d, want 15001", total)
 	}
 	now.t = now.t.Add(refusedKept)
 	v.ApplyRefusal("621202999-01", AtBroker, "publish", "")

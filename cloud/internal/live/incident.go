@@ -171,12 +171,12 @@ func (in *incident) has(county string) bool {
 }
 
 // openCityLink opens the incident of the city's own link, which hit those
-// centers. One of the loss of many centers that began after the last word of
-// anybody was this already.
+// centers. One of the loss of many centers, all of which are among them, was this
+// already.
 func (v *View) openCityLink(hit []*center, now time.Time) {
 	var in *incident
 	for _, old := range v.incidents.all {
-		if old.ended.IsZero() && (old.kind == CityLink || old.since.After(v.link.lastWord)) {
+		if old.ended.IsZero() && (old.kind == CityLink || old.within(hit)) {
 			in = old
 		}
 	}
@@ -186,6 +186,17 @@ func (v *View) openCityLink(hit []*center, now time.Time) {
 	in.kind, in.linkBack = CityLink, time.Time{}
 	v.add(in, hit, now)
 	v.touch(in)
+}
+
+// within reports whether the incident has no other centers than these.
+func (in *incident) within(centers []*center) bool {
+	n := 0
+	for _, c := range centers {
+		if in.centers[c] {
+			n++
+		}
+	}
+	return n == len(in.centers)
 }
 
 func (v *View) open(kind IncidentKind, since time.Time) *incident {

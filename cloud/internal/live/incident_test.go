@@ -126,6 +126,46 @@ func TestDeadLinkNoticedLate(t *testing.T) {
 	})
 }
 
+// TestBrokerThatGoesDown says of all boards that they are gone, and says it again
+// when it is back: its wills are of its own doing.
+func TestBrokerThatGoesDown(t *testing.T) {
+	inFleet(t, func(f *fleet) {
+		wills := func(retained bool) {
+			for _, id := range f.ids {
+				s := will("a")
+				s.Device = id
+				f.view.ApplyStatus(s, retained)
+			}
+		}
+		f.view.ApplyBroker(true)
+		f.birth()
+		f.run(30)
+		f.noLink = true
+		f.leave(f.ids, true) // so that run does not complain of the seconds before the city knows
+		wills(false)
+		f.run(1)
+		f.view.ApplyBroker(false)
+		s := f.run(5)
+		if in := f.only(s, "down"); in.Kind != CityLink || in.Count != 199 || s.Counts[Unknown] != 199 {
+			t.Errorf("down: got %v, %s of %d; want 199 unknown, the city's link", s.Counts, in.Kind, in.Count)
+		}
+		f.view.ApplyBroker(true)
+		wills(true)
+		if s := f.run(20); s.Counts[Unknown] != 199 {
+			t.Errorf("back, with the wills retained: got %v, want 199 unknown until they speak", s.Counts)
+		}
+		f.leave(f.ids[1:], false)
+		f.noLink = false
+		if s := f.run(20); s.Counts[Online] != 198 || s.Counts[Unknown] != 1 {
+			t.Errorf("the boards are back: got %v, want 198 online", s.Counts)
+		}
+		s = f.run(60)
+		if in := f.only(s, "over"); in.Ended.IsZero() || s.Counts[Offline] != 1 || f.lines != 1 {
+			t.Errorf("over: got %v, %+v; want one incident that is over, and one center offline", s.Counts, in.Ended)
+		}
+	})
+}
+
 func TestManyLost(t *testing.T) {
 	wide := func(f *fleet) (out []longan.DeviceID) {
 		for i, id := range f.ids {

@@ -11,6 +11,9 @@ const (
 	// returnWithin is how long boards have to come back after the city's link
 	// has: they lost the broker too, maybe, and their backoff ends at a minute.
 	returnWithin = 90 * time.Second
+	// willsBefore the loss of the link, a will is the last word of a broker that goes
+	// down and puts everybody out, and says nothing of the board.
+	willsBefore = 5 * time.Second
 	// pausedAfter without a tick, the city itself stood still and heard nobody.
 	pausedAfter = 5 * time.Second
 )
@@ -76,14 +79,17 @@ func (v *View) patience(now time.Time) *patience {
 
 // deafen begins the time in which the city knows that it hears nobody. What
 // silence alone has done since the last word of anybody is taken back: the link
-// may have been dead before the city noticed.
+// may have been dead before the city noticed. So are the wills of a broker that
+// went down.
 func (v *View) deafen(now time.Time) {
 	var hit []*center
 	for _, c := range v.centers {
+		gone := v.link.since.Sub(c.since)
 		switch {
 		case c.state.there():
 			hit = append(hit, c)
-		case c.state == Offline && c.cause == CauseSilent && c.since.After(v.link.lastWord) && v.link.since.Sub(c.since) < lossWindow:
+		case c.state == Offline && (c.cause == CauseSilent && c.since.After(v.link.lastWord) && gone < lossWindow ||
+			c.cause == CauseWill && gone < willsBefore):
 			c.become(Unknown, CauseCityLink, c.since)
 			v.changed(c)
 			hit = append(hit, c)

@@ -40,6 +40,7 @@ type refusalBook struct {
 	of    map[longan.DeviceID]*refused
 	dirty map[longan.DeviceID]bool // not shown yet
 	shown time.Time
+	full  time.Time // until then no device is old enough to be forgotten
 }
 
 type refused struct {
@@ -83,15 +84,22 @@ func (v *View) refuse(device longan.DeviceID, at, reason, detail string, now tim
 	b.dirty[device] = true
 }
 
-// forget drops the device that was refused longest ago, if that is long ago.
+// forget drops the device that was refused longest ago, if that is long ago. A
+// flood makes it look once, not every time.
 func (b *refusalBook) forget(now time.Time) bool {
+	if now.Before(b.full) {
+		return false
+	}
 	var oldest longan.DeviceID
 	for d, r := range b.of {
 		if d != "" && (oldest == "" || r.last.Before(b.of[oldest].last)) {
 			oldest = d
 		}
 	}
-	if oldest == "" || now.Sub(b.of[oldest].last) < refusedKept {
+	if oldest == "" {
+		return false
+	}
+	if b.full = b.of[oldest].last.Add(refusedKept); now.Before(b.full) {
 		return false
 	}
 	delete(b.of, oldest)

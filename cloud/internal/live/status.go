@@ -38,6 +38,8 @@ func (v *View) ApplyStatus(s *longan.Status, retained bool) (isClone bool) {
 	case s.State != longan.Online && s.State != longan.Offline:
 		v.cfg.Log.Warn("ignored status with a state that this program does not know", "device", c.device, "status_state", s.State)
 		return false
+	case s.State == longan.Offline && retained && c.live && c.cause == CauseCityLink:
+		return false // of a broker that went down, maybe: who has not come back soon is offline anyway
 	case s.State == longan.Offline && (c.live || !retained):
 		if s.Session != c.session {
 			v.cfg.Log.Debug("ignored will of another session", "device", c.device, "session", s.Session)
