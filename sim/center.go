@@ -37,9 +37,11 @@ type center struct {
 	proxy    *link.Proxy
 	agent    *Process
 	linkDown atomic.Bool
+	full     *full   // nil is a module and a printer alone
+	peak     float64 // of the agent's memory, in MiB
 }
 
-func (d *Demo) newCenter(t longan.Township, agent, broker string) (*center, error) {
+func (d *Demo) newCenter(t longan.Township, agent, broker string, everything bool) (*center, error) {
 	c := &center{
 		demo: d, device: longan.DeviceID(t.Code + "-01"), name: t.CountyName + t.Name,
 		module:  peripheral.NewModule(peripheral.ModuleConfig{Address: 1, Inputs: inputCount, Coils: 4}),
@@ -63,8 +65,15 @@ func (d *Demo) newCenter(t longan.Township, agent, broker string) (*center, erro
 	if c.proxy, err = link.NewProxy(c.link, broker); err != nil {
 		return nil, err
 	}
+	text := c.siteFile(t)
+	if everything {
+		if c.full, err = newFull(dir); err != nil {
+			return nil, err
+		}
+		text = append(text, c.full.site()...)
+	}
 	site := filepath.Join(dir, "site.toml")
-	if err := os.WriteFile(site, c.siteFile(t), 0o600); err != nil {
+	if err := os.WriteFile(site, []byte(declarePorts(string(text))), 0o600); err != nil {
 		return nil, fmt.Errorf("write site file: %w", err)
 	}
 	keep := d.keepLog(string(c.device))
@@ -73,6 +82,9 @@ func (d *Demo) newCenter(t longan.Township, agent, broker string) (*center, erro
 		Args: []string{"run", "-site", site, "-data", filepath.Join(dir, "data"), "-log", "debug", "-log-json"},
 		Line: func(line []byte) {
 			d.tally.LogLine(c.device, line)
+			if c.full != nil {
+				c.full.logLine(line)
+			}
 			keep(line)
 		},
 	}
@@ -137,7 +149,10 @@ func (c *center) run(ctx context.Context) error {
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer stop() // the hardware outlives the agent
-	failed := make(chan error, 2)
+	failed := make(chan error, 3)
+	if c.full != nil {
+		running.Go(func() { failed <- c.full.serve(hardware) })
+	}
 	running.Go(func() { failed <- c.module.Serve(hardware, c.ptys[0]) })
 	running.Go(func() { failed <- c.printer.Serve(hardware, c.ptys[1]) })
 	running.Go(func() { c.proxy.Run(hardware) })

@@ -24,6 +24,7 @@ type Demo struct {
 	Centers   int           // how many
 	For       time.Duration // how long; zero is until the context ends
 	Day       time.Duration // how long a scripted day takes
+	Full      bool          // the first center has every peripheral there is
 	Kill      bool          // end agents with SIGKILL at random
 	KillCloud bool          // end the city with SIGKILL, twice a day
 	Broker    string        // URL of a running broker; "" is the city's own
@@ -71,6 +72,11 @@ func (d *Demo) Run(ctx context.Context) (*Report, error) {
 		return nil, fmt.Errorf("audit the city's store: %w", err)
 	}
 	d.tally.Close(report, streams)
+	for _, c := range d.centers {
+		if c.full != nil {
+			report.Full = c.full.close(c.peak)
+		}
+	}
 	return report, nil
 }
 
@@ -119,7 +125,7 @@ func (d *Demo) prepare(ctx context.Context) error {
 	}
 	for i := range d.Centers {
 		// Spread over the list, so that a few centers show several counties.
-		c, err := d.newCenter(townships[(i*61+31)%len(townships)], agent, broker)
+		c, err := d.newCenter(townships[(i*61+31)%len(townships)], agent, broker, d.Full && i == 0)
 		if err != nil {
 			return err
 		}
@@ -150,6 +156,15 @@ func (d *Demo) play(ctx context.Context) error {
 	defer stopActs()
 	for i, c := range d.centers {
 		agentsDone.Go(func() { failed <- c.run(agents) })
+		if c.full != nil {
+			actsDone.Go(func() { c.full.live(acts, c.agent) })
+			actsDone.Go(func() {
+				if sleepUntil(acts, time.Now().Add(settleFor+quietFor)) {
+					d.live(acts, c, rand.New(rand.NewPCG(d.Seed, uint64(i))))
+				}
+			})
+			continue
+		}
 		actsDone.Go(func() { d.live(acts, c, rand.New(rand.NewPCG(d.Seed, uint64(i)))) })
 	}
 	if d.Kill || d.KillCloud {
@@ -177,6 +192,11 @@ func (d *Demo) play(ctx context.Context) error {
 	}
 	stopActs()
 	actsDone.Wait()
+	for _, c := range d.centers {
+		if c.full != nil {
+			c.peak = c.agent.peak()
+		}
+	}
 	d.say("停下，等积压送完 / stopping, waiting for the backlog to drain …")
 	return d.drain(context.WithoutCancel(ctx))
 }

@@ -170,6 +170,7 @@ type Report struct {
 	CloudKills int          `json:"cloud_kills"`
 	LinkDrops  int          `json:"link_drops"`
 	Seconds    float64      `json:"seconds"`
+	Full       *FullReport  `json:"full,omitempty"` // of a center with everything
 }
 
 // Milliseconds are a distribution's median, 99th percentile and worst.
@@ -181,7 +182,7 @@ type Milliseconds struct {
 
 // OK reports whether nothing went wrong that the system promises.
 func (r *Report) OK() bool {
-	return r.Lost == 0 && r.Duplicated == 0 && r.OutOfOrder == 0 && r.Holes == 0 && r.Accepted > 0
+	return r.Lost == 0 && r.Duplicated == 0 && r.OutOfOrder == 0 && r.Holes == 0 && r.Accepted > 0 && (r.Full == nil || r.Full.OK())
 }
 
 // Close holds the books against the audited store.

@@ -54,6 +54,7 @@ func demo(args []string, stdout, stderr io.Writer) int {
 	flags.IntVar(&d.Centers, "centers", 3, "how many centers / 中心数")
 	flags.DurationVar(&d.For, "for", 0, "end after this long; 0 runs until Ctrl-C / 运行多久")
 	flags.DurationVar(&d.Day, "day", 20*time.Second, "how long a scripted day takes / 一天演多久")
+	flags.BoolVar(&d.Full, "full", false, "the first center has every peripheral; run it for a minute and a half / 第一个中心接上全部外设，至少跑一分半")
 	flags.BoolVar(&d.Kill, "kill", false, "end agents with SIGKILL at random / 随机杀死板端程序")
 	flags.BoolVar(&d.KillCloud, "kill-cloud", false, "end the city with SIGKILL now and then / 也杀死市中心进程")
 	flags.StringVar(&d.Broker, "broker", "", "use a running broker, mqtt://host:port / 使用已有的消息代理")
