@@ -32,8 +32,6 @@ missing() {
 	[ -e /usr/include/modbus/modbus.h ] || echo libmodbus-dev
 	[ -x /lib/nut/nutdrv_qx ] && [ -x /lib/nut/upsd ] || echo nut-server
 	command -v upsc >/dev/null || echo nut-client
-	# npm brings hundreds of packages: not to a machine that does without.
-	if [ "${CI:-}" = true ]; then command -v npm >/dev/null || echo nodejs npm; fi
 }
 
 # The broker that is built from source has a module file of its own, and stays in
@@ -44,12 +42,13 @@ nats() {
 }
 
 # The RTSP server that stands witness is installed as its lock file has it, into
-# the user's cache.
+# the user's cache. npm brings hundreds of packages from a registry that is nobody's
+# here: that it can't is told, and fails nothing.
 rtsp() {
 	local from=sim/peripheral/testdata/rtsp to=${XDG_CACHE_HOME:-$HOME/.cache}/longan/rtsp
 	if ! command -v npm >/dev/null; then
-		leave_out "npm's rtsp-streaming-server" "no npm here"
-		return
+		leave_out "npm's rtsp-streaming-server" "no npm here" || true
+		return 0
 	fi
 	if [ -d "$to/node_modules/rtsp-streaming-server" ] && cmp -s "$from/package-lock.json" "$to/package-lock.json"; then
 		return
@@ -57,11 +56,11 @@ rtsp() {
 	mkdir -p "$to" && cp "$from/package.json" "$from/package-lock.json" "$to" &&
 		npm ci --prefix "$to" --ignore-scripts --no-audit --no-fund --loglevel error >/dev/null && return
 	rm -rf "$to"
-	leave_out "npm's rtsp-streaming-server" "npm failed"
+	leave_out "npm's rtsp-streaming-server" "npm failed" || true
 }
 
 step_tools() {
-	nats && packages && rtsp
+	packages && nats && rtsp
 }
 
 packages() {

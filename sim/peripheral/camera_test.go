@@ -146,10 +146,11 @@ func TestCameraAndDriverOnLoopback(t *testing.T) {
 
 // rtspStreamingServer starts the one of npm, and returns its address and what ends
 // it. What it needs stands in the user's cache, where cross/test.sh tools put it.
+// Without npm it is left out, in CI too: answers recorded from it are in drivers/video.
 func rtspStreamingServer(t *testing.T) (address string, stop func()) {
 	node, err := exec.LookPath("node")
 	if err != nil {
-		need(t, "node", "nodejs npm, then cross/test.sh tools")
+		t.Skip("node is not here: apt-get install nodejs npm, then cross/test.sh tools")
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -157,7 +158,7 @@ func rtspStreamingServer(t *testing.T) (address string, stop func()) {
 	}
 	modules := filepath.Join(cache, "longan", "rtsp", "node_modules")
 	if _, err := os.Stat(filepath.Join(modules, "rtsp-streaming-server")); err != nil {
-		need(t, "npm's rtsp-streaming-server", "npm, then cross/test.sh tools")
+		t.Skip("npm's rtsp-streaming-server is not here: cross/test.sh tools")
 	}
 	c := exec.Command(node, "testdata/rtsp/server.js")
 	c.Env = append(os.Environ(), "NODE_PATH="+modules)
