@@ -138,6 +138,24 @@ func TestCorrectedTimes(t *testing.T) {
 	}
 }
 
+func TestShifted(t *testing.T) {
+	at := time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)
+	for name, tt := range map[string]struct {
+		a    live.Alarm
+		want bool
+	}{
+		"not corrected":                 {live.Alarm{Time: at}, false},
+		"no time":                       {live.Alarm{Corrected: at}, true},
+		"a lower bound":                 {live.Alarm{Time: at, Clock: longan.ClockFloor, Corrected: at}, true},
+		"a clock that was nearly right": {live.Alarm{Time: at, Clock: longan.ClockRTC, Corrected: at.Add(-time.Second)}, false},
+		"a clock that was wrong":        {live.Alarm{Time: at, Clock: longan.ClockRTC, Corrected: at.Add(-2 * time.Second)}, true},
+	} {
+		if got := shifted(tt.a); got != tt.want {
+			t.Errorf("%s: got %t, want %t", name, got, tt.want)
+		}
+	}
+}
+
 func parse(s string) lang {
 	l, _ := parseLang(s)
 	return l

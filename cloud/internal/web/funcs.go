@@ -43,6 +43,7 @@ func funcs(l lang) template.FuncMap {
 		"whole":      func(d delivery) string { return d.Text[l] },
 		"refused":    func(c live.Center) string { return refusedText(l, c) },
 		"refusedWhy": func(reason string) string { return refusedWhy(l, reason) },
+		"shifted":    shifted,
 		"missing":    missing,
 		"behind":     behind,
 		"incident":   func(in live.Incident) string { return incidentText(l, in) },
@@ -180,6 +181,17 @@ func wellOff(c live.Center) bool {
 		}
 	}
 	return true
+}
+
+// shiftedBy is how far a corrected time must be from the board's own to be worth
+// telling.
+const shiftedBy = 2 * time.Second
+
+// shifted reports whether an alarm's corrected time says something else than the
+// board's own.
+func shifted(a live.Alarm) bool {
+	return !a.Corrected.IsZero() &&
+		(a.Time.IsZero() || a.Clock == longan.ClockFloor || a.Corrected.Sub(a.Time).Abs() >= shiftedBy)
 }
 
 // place says where an alarm is. Township names repeat within the city, so the
