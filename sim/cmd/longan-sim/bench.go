@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -39,12 +40,13 @@ func benchmark(args []string, stdout, stderr io.Writer) int {
 // benchFlags are those that both benchmarks have.
 type benchFlags struct {
 	*flag.FlagSet
+	names   []string // of measurements
 	only    string
 	verbose bool
 }
 
 func newBenchFlags(name string, stderr io.Writer, names []string, events, repeats *int, dir, mix *string, asJSON *bool) *benchFlags {
-	f := &benchFlags{FlagSet: flag.NewFlagSet("longan-sim bench "+name, flag.ContinueOnError)}
+	f := &benchFlags{FlagSet: flag.NewFlagSet("longan-sim bench "+name, flag.ContinueOnError), names: names}
 	f.SetOutput(stderr)
 	f.IntVar(events, "n", 100_000, "events of an outage / 断网期间的事件数")
 	f.IntVar(repeats, "repeats", 3, "of every figure; the median counts / 重复次数，取中位数")
@@ -67,6 +69,12 @@ func (f *benchFlags) parse(args []string, stderr io.Writer, valid func() bool) (
 	}
 	if f.only != "" {
 		only = strings.Split(f.only, ",")
+	}
+	for _, name := range only {
+		if !slices.Contains(f.names, name) {
+			fmt.Fprintf(stderr, "-only %q：没有这一项 / no such measurement: want some of %s\n", name, strings.Join(f.names, ","))
+			return nil, nil, false
+		}
 	}
 	level := slog.LevelWarn
 	if f.verbose {
