@@ -72,4 +72,3 @@ func parseEventID(id string) (instance string, rev uint64, ok bool) {
 	rev, err := strconv.ParseUint(id[i+1:], 10, 64)
 	return id[:i], rev, err == nil
 }
-
