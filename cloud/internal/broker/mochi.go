@@ -3,9 +3,11 @@ package broker
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/listeners"
@@ -49,7 +51,24 @@ func (m *mochi) listen(id string, a *acceptor) error {
 	return nil
 }
 
-func (m *mochi) close() error { return m.server.Close() }
+// close stops the server, whose connections have been closed. It waits until the
+// server has let go of its clients: mochi looks through them with a read lock that
+// it takes twice, and a client that leaves in between stops both for ever.
+func (m *mochi) close() error {
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		m.server.Listeners.ClientsWg.Wait()
+	}()
+	timer := time.NewTimer(closeWithin)
+	defer timer.Stop()
+	select {
+	case <-gone:
+		return m.server.Close()
+	case <-timer.C:
+		return errors.New("close broker: clients did not end in time")
+	}
+}
 
 // hook is what this package decides of mochi's doings.
 type hook struct {
