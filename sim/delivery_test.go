@@ -372,9 +372,10 @@ func TestBrokerSessionsAreNotReliedOn(t *testing.T) {
 // TestRefusedSubscriptions: a broker refuses the board its acks, or the city the
 // batches. Libraries call that a success. Nobody may act as if it were one.
 func TestRefusedSubscriptions(t *testing.T) {
-	for _, city := range []bool{false, true} {
-		for _, d := range []deed{refuse, mute} {
-			t.Run(fmt.Sprintf("city %t deed %d", city, d), func(t *testing.T) {
+	for name, d := range map[string]deed{"refused": refuse, "not answered": mute, "granted, and nothing comes": forget} {
+		for _, city := range []bool{false, true} {
+			who := map[bool]string{false: "board", true: "city"}[city]
+			t.Run(who+" "+name, func(t *testing.T) {
 				wrong(t, func(t *testing.T, w *wrongs) {
 					w.fill(20)
 					w.evil.misbehave(func(e *evil) {
@@ -393,6 +394,8 @@ func TestRefusedSubscriptions(t *testing.T) {
 					if n, accepted := w.waiting(), w.tally.Accepted(); !(n == -1 && !city) && n != accepted {
 						t.Errorf("%d events wait of %d: want all", n, accepted)
 					}
+					w.evil.behave()
+					w.wait(20 * time.Minute) // a city that hears nothing believes the broker longer and longer
 				})
 			})
 		}
@@ -413,6 +416,30 @@ func TestWipedRetained(t *testing.T) {
 		time.Sleep(time.Minute)
 		if last := w.log.last(evilDevice); last.state != "online" {
 			t.Errorf("a minute after the city's start the board is shown as %+v", last)
+		}
+	})
+}
+
+// TestAlarmsArriveThoughAcksAreLost: the way to the city works, the way back does
+// not, as on a broker with wrong rights: new alarms reach the city all the same.
+func TestAlarmsArriveThoughAcksAreLost(t *testing.T) {
+	wrong(t, func(t *testing.T, w *wrongs) {
+		w.evil.misbehave(func(e *evil) {
+			e.publishing = func(_ *evilClient, topic longan.Topic, _ *packets.PublishPacket) deed {
+				if topic.Kind == longan.TopicAck {
+					return forget
+				}
+				return 0
+			}
+		})
+		w.board.start()
+		w.wait(time.Minute)
+		for i := range 15 {
+			w.press()
+			w.wait(2 * time.Minute)
+			if n, accepted := w.stored(), w.tally.Accepted(); n != accepted {
+				t.Errorf("press %d: %d events stored after two minutes, of %d", i, n, accepted)
+			}
 		}
 	})
 }

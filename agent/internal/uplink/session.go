@@ -46,7 +46,7 @@ func (u *Uplink) runSession(ctx context.Context, broker string, h *home) (reache
 		acks:   make(chan []byte, 64),
 		lost:   make(chan error, 1),
 		home:   make(chan struct{}, 1),
-		most:   max(1, batchEvents>>min(u.fruitless, 8)),
+		most:   firstBatch(u.fruitless),
 	}
 	start := time.Now()
 	err = s.run(ctx, broker, h)
@@ -60,6 +60,17 @@ func (u *Uplink) runSession(ctx context.Context, broker string, h *home) (reache
 		h.settled()
 	}
 	return s.reached.Load(), err
+}
+
+// firstBatch returns how many events the batches of a session may have at first,
+// after so many that heard no ack. Every other session sends large ones all the
+// same: it may be the acks alone that don't come through, and with small batches
+// the newest alarm would wait for ever behind the few that fill the window.
+func firstBatch(fruitless int) int {
+	if fruitless%2 == 0 {
+		return batchEvents
+	}
+	return max(1, batchEvents>>min(fruitless, 8))
 }
 
 // run is runSession's session.

@@ -82,9 +82,9 @@ const (
 type Uplink struct {
 	cfg    Config
 	broker int // the one in use, an index into cfg.Brokers
-	// fruitless counts sessions that sent batches and heard no ack of any: the
-	// next one sends smaller ones. A link that breaks every few seconds carries
-	// small batches, and so does a broker with a low limit.
+	// fruitless counts sessions that sent batches and heard no ack of any: next
+	// ones send smaller ones, see firstBatch. A link that breaks every few seconds
+	// carries small batches, and so does a broker with a low limit.
 	fruitless int
 	cloneSaid time.Time
 }

@@ -107,6 +107,7 @@ type Ingest struct {
 	unsaved  unsaved
 	acks     ackBook
 	refused  complaints
+	ear      ear
 	clones   chan longan.DeviceID // to be told that two boards have their id
 	ready    chan struct{}        // closed by the first session that is subscribed
 	once     sync.Once

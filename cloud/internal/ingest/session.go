@@ -78,12 +78,19 @@ func (in *Ingest) session(ctx context.Context) error {
 	if err := in.hello(ctx, client); err != nil {
 		return err
 	}
+	look := in.ear.listen()
+	defer look.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case err := <-lost:
 			return fmt.Errorf("connection lost: %w", err)
+		case <-look.C:
+			if in.ear.deaf() {
+				return errDeaf
+			}
+			look.Reset(in.ear.patience)
 		case d := <-in.clones:
 			ack := &longan.Ack{Time: in.cfg.Now(), Refused: &longan.Refusal{Reason: longan.RefusedClone}}
 			if err := in.publishAck(ctx, client, d, ack); err != nil {
@@ -164,6 +171,9 @@ func (in *Ingest) handle(_ mqtt.Client, m mqtt.Message) {
 		in.refuse(BadTopic, m.Topic(), err)
 		return
 	}
+	if !m.Retained() {
+		in.ear.messages.Add(1)
+	}
 	msg := message{topic, m.Payload(), m.Retained()}
 	dropped := 0
 	switch topic.Kind {
@@ -214,6 +224,9 @@ func (in *Ingest) publishAck(ctx context.Context, client mqtt.Client, d longan.D
 	in.Metrics.Acks.Add(1)
 	return nil
 }
+
+// errDeaf: the link looks well, and brings nothing.
+var errDeaf = errors.New("nothing is heard of any board, subscribing anew")
 
 // errWait: the broker did not answer in time.
 var errWait = errors.New("no answer from the broker")
