@@ -18,13 +18,14 @@ var beijing = time.FixedZone("CST", 8*3600)
 func funcs(l lang) template.FuncMap {
 	t := func(key string) string { return text(l, key) }
 	return template.FuncMap{
-		"t":     t,
-		"ago":   func(ms int64) string { return ago(l, ms) },
-		"clock": clockText,
-		"iso":   func(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") },
-		"word":  func(p live.Point, s longan.PointState) string { return stateWord(l, p, s) },
-		"class": pointClass,
-		"sev":   severity,
+		"t":      t,
+		"ago":    func(ms int64) string { return ago(l, ms) },
+		"clock":  clockText,
+		"minute": func(t time.Time) string { return t.In(beijing).Format("01-02 15:04") },
+		"iso":    func(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") },
+		"word":   func(p live.Point, s longan.PointState) string { return stateWord(l, p, s) },
+		"class":  pointClass,
+		"sev":    severity,
 		"cause": func(cause string) string {
 			if _, ok := texts["alarm."+cause]; ok {
 				return t("alarm." + cause)
