@@ -2,8 +2,10 @@ package sim
 
 import (
 	"context"
-	"fmt"
+	"encoding/json"
 	"log/slog"
+	"net"
+	"net/http"
 	"path/filepath"
 	"runtime/debug"
 	"testing"
@@ -28,6 +30,10 @@ type wrongs struct {
 	door  *porttest.Line
 	panic *porttest.Line
 	open  bool
+	pages link.Exchange // where the city's API is
+	// oneBoard: only one has written what is in the store, so that its books and
+	// the store's must agree; holes may be in it.
+	oneBoard, holes bool
 }
 
 // wrong plays steps with an evil broker. The board is off, and the city runs, when
@@ -40,7 +46,7 @@ func wrong(t *testing.T, steps func(t *testing.T, w *wrongs)) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // hours make much garbage, and little of it at a time
 	oneProcessor(t)
 	synctest.Test(t, func(t *testing.T) {
-		w := &wrongs{evil: newEvil(), virtualCity: &virtualCity{
+		w := &wrongs{evil: newEvil(), oneBoard: true, virtualCity: &virtualCity{
 			t: t, dir: dir, store: filepath.Join(dir, cloud.StoreName), tally: NewTally(), log: &cityLog{},
 		}}
 		l, err := w.port.Listen()
@@ -64,7 +70,11 @@ const evilDevice = "621202107-01"
 
 func (w *wrongs) startCity() {
 	w.t.Helper()
-	city, err := cloud.New(cloud.Config{StorePath: w.store, Dial: w.evil.dial, Now: virtualNow, Log: slog.New(w.log)})
+	pages, err := w.pages.Listen()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	city, err := cloud.New(cloud.Config{StorePath: w.store, Dial: w.evil.dial, HTTP: pages, Now: virtualNow, Log: slog.New(w.log)})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -83,25 +93,8 @@ func (w *wrongs) spoolDir() string { return filepath.Join(w.virtualCity.dir, evi
 // fill accepts n events in every lane while the board is off.
 func (w *wrongs) fill(n int) {
 	w.t.Helper()
-	spool, err := agent.OpenSpool(w.spoolDir(), agent.SpoolOptions{})
-	if err != nil {
-		w.t.Fatal(err)
-	}
 	for _, l := range longan.Lanes {
-		entries := make([]agent.SpoolEntry, n)
-		for i := range entries {
-			entries[i].Event = &longan.Event{Device: evilDevice, Lane: l, Type: "point.active", Point: fmt.Sprintf("p%d", i%7),
-				Time: virtualNow(), Clock: longan.ClockNTP, Boot: "earlier", Mono: time.Duration(i) * time.Second}
-		}
-		if err := spool.Append(w.t.Context(), entries...); err != nil {
-			w.t.Fatal(err)
-		}
-		for _, e := range entries {
-			w.tally.Accept(evilDevice, e.Event.Epoch, l.String(), e.Event.Seq)
-		}
-	}
-	if err := spool.Close(); err != nil {
-		w.t.Fatal(err)
+		w.spool(agent.SpoolOptions{}, entries(l, n, ""))
 	}
 }
 
@@ -120,6 +113,22 @@ func (w *wrongs) press() {
 	time.Sleep(3 * time.Second)
 	w.panic.Set(gpio.High)
 	time.Sleep(time.Second)
+}
+
+// get asks the city's API.
+func (w *wrongs) get(path string, into any) {
+	w.t.Helper()
+	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return link.New(1, link.Conditions{}).Dial(ctx, &w.pages)
+	}}
+	answer, err := (&http.Client{Transport: transport}).Get("http://city" + path)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if err := json.NewDecoder(answer.Body).Decode(into); err != nil || answer.StatusCode != http.StatusOK {
+		w.t.Fatalf("%s: %s, %v", path, answer.Status, err)
+	}
 }
 
 // wait waits, in virtual time.
@@ -166,7 +175,7 @@ func (w *wrongs) settle() {
 	}
 	r := &Report{}
 	w.tally.Close(r, streams)
-	if r.Accepted == 0 || r.Stored != r.Accepted || r.Lost != 0 || r.Duplicated != 0 || r.Holes != 0 {
+	if w.oneBoard && !w.holes && (r.Accepted == 0 || r.Stored != r.Accepted || r.Lost != 0 || r.Duplicated != 0 || r.Holes != 0) {
 		w.t.Errorf("books do not balance: %+v", *r)
 	}
 	spool, err := agent.OpenSpool(w.spoolDir(), agent.SpoolOptions{})
@@ -180,8 +189,8 @@ func (w *wrongs) settle() {
 		}
 	}
 	for _, a := range streams {
-		if !a.Contiguous {
-			w.t.Errorf("not contiguous: %+v", a)
+		if !a.Contiguous && !w.holes || a.Count+a.Lost < a.Max || a.Acked != a.Max {
+			w.t.Errorf("not complete: %+v", a)
 		}
 		if !a.InOrder {
 			w.t.Logf("came out of order: %+v", a)
