@@ -258,8 +258,6 @@ func (v *View) follow(in *incident, now time.Time) {
 	}
 	if over {
 		in.ended, changed = now, true
-		// What is not back is lost by itself, and not a new incident.
-		v.incidents.lost = slices.DeleteFunc(v.incidents.lost, func(l loss) bool { return in.centers[l.c] })
 		v.cfg.Log.Info("incident is over", "kind", in.kind, "since", in.since, "centers", len(in.centers), "back", back)
 	}
 	if changed {

@@ -86,7 +86,7 @@ func TestLinkThatComesAndGoes(t *testing.T) {
 			f.run(25)
 			f.view.ApplyBroker(true)
 			f.noLink = false
-			f.run(5)
+			f.run(9)
 		}
 		if in := f.only(f.run(20), "at last"); in.Ended.IsZero() || f.lines != 1 {
 			t.Errorf("got %+v, %d incidents ever; want one that is over", in, f.lines)
