@@ -48,6 +48,9 @@ func (t *table) dc09(p firmwareconfig.Peripheral) (drivers.Driver, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read keys of panels: %w", err)
 	}
+	for account, key := range keys { // digits are of either case
+		keys[strings.ToUpper(account)] = key
+	}
 	address := p.Settings.Text("listen")
 	cfg := dc09.Config{
 		Listen: t.listen(address),
@@ -59,6 +62,7 @@ func (t *table) dc09(p firmwareconfig.Peripheral) (drivers.Driver, error) {
 	index := map[string]int{} // of accounts
 	for _, pt := range p.Points {
 		account, code, ok := strings.Cut(pt.Signal, "/")
+		account = strings.ToUpper(account)
 		i, known := index[account]
 		if !known {
 			i = len(cfg.Accounts)

@@ -46,6 +46,9 @@ func verify(path string) (c *content, err error) {
 	if err := checkMetas(path); err != nil {
 		return nil, err
 	}
+	if err := checkTree(path); err != nil {
+		return nil, err
+	}
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
@@ -58,18 +61,7 @@ func verify(path string) (c *content, err error) {
 		return nil, err
 	}
 	c, err = readContent(db)
-	if err = errors.Join(err, db.Close()); err != nil { // not reached after a panic: bbolt may hold its locks then
-		return c, err
-	}
-	// To write, bbolt looks for the free pages when it opens the file, and panics
-	// where keys are not where the tree says or a page is used twice. It walks in a
-	// goroutine of its own, where nobody could recover from a bad page: so not
-	// before all were read.
-	options.PreLoadFreelist = true
-	if db, err = bolt.Open(path, 0o600, &options); err != nil {
-		return nil, err
-	}
-	return c, db.Close()
+	return c, errors.Join(err, db.Close()) // not reached after a panic: bbolt may hold its locks then
 }
 
 // checkMetas checks the two meta pages that bbolt writes in turn. When the newer
