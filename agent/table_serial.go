@@ -79,7 +79,7 @@ func (t *table) osdp(p firmwareconfig.Peripheral) (drivers.Driver, error) {
 		t.readers[p.Port] = line
 	}
 	r := osdp.Reader{
-		Address: p.Address, Online: pointAt(p, "reader"), Tamper: pointAt(p, "tamper"), Power: pointAt(p, "power"),
+		Address: p.Address, Online: pointAt(p, "online"), Tamper: pointAt(p, "tamper"), Power: pointAt(p, "power"),
 		Installation: p.Settings.Flag("installation"), Plain: p.Settings.Flag("plain"), Checksum: p.Settings.Flag("checksum"), Timeout: p.Timeout,
 	}
 	if file := p.Settings.Text("key_file"); file != "" {

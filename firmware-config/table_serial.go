@@ -22,7 +22,7 @@ var serialDrivers = [...]driverSpec{
 		about: text{"OSDP 读卡器", "OSDP card readers"},
 		port:  true, baud: 9600, parity: "none", fixedParity: true,
 		highAddress: 126, // IEC 60839-11-5, 5.6
-		poll:        200 * time.Millisecond,
+		poll:        100 * time.Millisecond,
 		timeout:     200 * time.Millisecond,
 		settings: []setting{
 			{name: "key_file", kind: settingFile, sample: `"/etc/longan/reader.key"`, about: text{"安全通道密钥文件，32 位十六进制", "file with the key of the secure channel, 32 hex digits"}},
@@ -30,7 +30,7 @@ var serialDrivers = [...]driverSpec{
 			{name: "plain", kind: settingFlag, about: text{"读卡器没有安全通道", "the reader has no secure channel"}},
 			{name: "checksum", kind: settingFlag, about: text{"只会 8 位校验和的老读卡器", "an old reader that knows no CRC"}},
 		},
-		inputs:      slices.Concat([]string{"reader", "tamper", "power"}, numbered("in", 8)),
+		inputs:      slices.Concat([]string{"online", "tamper", "power"}, numbered("in", 8)),
 		signalLabel: []string{"读卡器", "防拆", "电源"},
 		kinds:       []Kind{KindInput, KindTamper, KindInput},
 		outputs:     []string{"led", "buzzer"},
