@@ -114,7 +114,7 @@ func (m *meter) carry(near *net.TCPConn) {
 	ids := &packetIDs{kinds: map[uint16]string{}}
 	var both sync.WaitGroup
 	both.Go(func() { m.copy(far, near, &splitter{up: true, ids: ids}); near.Close(); far.Close() })
-	both.Go(func() { m.copy(near, far, &splitter{ids: ids}); near.Close(); far.Close() })
+	both.Go(func() { m.copy(near, far.(*net.TCPConn), &splitter{ids: ids}); near.Close(); far.Close() })
 	both.Wait()
 }
 
@@ -154,10 +154,19 @@ func (m *meter) forget(c net.Conn) {
 	}
 }
 
-func (m *meter) copy(to io.Writer, from io.Reader, s *splitter) {
+// acknowledge lets TCP confirm at once what was read, as the agent does; a proxy
+// that did not would hold up a broker that waits for it (Nagle).
+func acknowledge(c *net.TCPConn) {
+	if raw, err := c.SyscallConn(); err == nil {
+		raw.Control(func(fd uintptr) { unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_QUICKACK, 1) })
+	}
+}
+
+func (m *meter) copy(to io.Writer, from *net.TCPConn, s *splitter) {
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buf)
+		acknowledge(from)
 		if n > 0 {
 			m.count(s, buf[:n])
 			if _, err := to.Write(buf[:n]); err != nil {

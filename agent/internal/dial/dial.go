@@ -36,7 +36,11 @@ type Dialer struct {
 func (d *Dialer) Dial(ctx context.Context, broker *url.URL) (net.Conn, error) {
 	switch broker.Scheme {
 	case "mqtt":
-		return dialer().DialContext(ctx, "tcp", hostPort(broker, "1883"))
+		conn, err := dialer().DialContext(ctx, "tcp", hostPort(broker, "1883"))
+		if err != nil {
+			return nil, err
+		}
+		return &quickConn{conn.(*net.TCPConn)}, nil
 	case "mqtts":
 		return d.dialTLS(ctx, broker)
 	}

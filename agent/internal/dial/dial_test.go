@@ -264,7 +264,7 @@ func TestTCPNoticesADeadLink(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	raw, err := conn.(*net.TCPConn).SyscallConn()
+	raw, err := conn.(*quickConn).SyscallConn()
 	if err != nil {
 		t.Fatal(err)
 	}
