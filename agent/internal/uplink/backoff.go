@@ -2,7 +2,10 @@ package uplink
 
 import (
 	"context"
+	"errors"
+	"io"
 	mathrand "math/rand/v2"
+	"syscall"
 	"time"
 )
 
@@ -12,7 +15,8 @@ import (
 //
 // While an alarm waits the bound is lower: a try that reaches nobody costs
 // nobody anything. Where it is the city that refuses, boards with alarms are
-// many, and still must not come all at once.
+// many, and still must not come all at once. And where a broker hangs up it does
+// so on all of its boards: the first wait is longer then.
 type backoff struct{ bound time.Duration }
 
 const (
@@ -20,15 +24,20 @@ const (
 	// backoffMost and a connection attempt that nobody answers are a minute.
 	backoffMost    = 40 * time.Second
 	backoffAlarm   = 5 * time.Second  // the bound while an alarm waits and the city can't be reached
-	backoffRefused = 20 * time.Second // … and while the city refuses, or hangs up
+	backoffRefused = 30 * time.Second // … and while the city refuses, or hangs up
+	backoffHungUp  = 10 * time.Second // the first bound after a broker hung up
 	stableAfter    = time.Minute      // a session this long resets the backoff
 )
 
 // next returns the time to wait. lasted is how long the last session did,
-// reached whether something answered there, alarm whether one waits.
-func (b *backoff) next(lasted time.Duration, reached, alarm bool) time.Duration {
+// reached whether something answered there, hungUp whether it ended the session,
+// alarm whether one waits.
+func (b *backoff) next(lasted time.Duration, reached, hungUp, alarm bool) time.Duration {
 	if lasted > stableAfter || b.bound == 0 {
 		b.bound = backoffFirst
+	}
+	if hungUp {
+		b.bound = max(b.bound, backoffHungUp)
 	}
 	most := b.bound
 	switch {
@@ -39,6 +48,12 @@ func (b *backoff) next(lasted time.Duration, reached, alarm bool) time.Duration 
 	}
 	b.bound = min(2*b.bound, backoffMost)
 	return mathrand.N(most) // full jitter
+}
+
+// hungUp reports whether a session ended because the other side closed the
+// connection.
+func hungUp(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) || errors.Is(err, syscall.ECONNRESET)
 }
 
 // pause waits between two sessions. An alarm that is accepted meanwhile cuts it

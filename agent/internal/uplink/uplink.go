@@ -126,7 +126,7 @@ func (u *Uplink) Run(ctx context.Context) error {
 		if lasted <= stableAfter { // a session that was stable is tried again first
 			u.broker = (u.broker + 1) % len(u.cfg.Brokers)
 		}
-		wait := off.next(lasted, reached, u.alarms() > 0)
+		wait := off.next(lasted, reached, hungUp(err), u.alarms() > 0)
 		u.cfg.Log.Warn("no link to the city", "broker", redact(broker), "err", err, "retry_in", wait.Round(time.Millisecond).String())
 		if err := u.pause(ctx, wait); err != nil {
 			return err
