@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	mqtt "github.com/eclipse/paho.mqtt.golang"
+
 	"github.com/longan-edge/longan"
 )
 
@@ -144,17 +146,28 @@ func sameStates(a, told *longan.Status) bool {
 }
 
 // publish hands a message to paho. It does not wait for the broker: the window
-// bounds what is under way, and only the city's ack counts.
+// bounds what is under way, and only the city's ack counts. It fails when the
+// message before could not be written: of a connection that was closed on our own
+// side paho says so in no other way.
 func (s *session) publish(topic string, qos byte, retain bool, payload []byte) error {
-	token := s.client.Publish(topic, qos, retain, payload)
-	select {
-	case <-token.Done():
-		if err := token.Error(); err != nil {
-			return fmt.Errorf("publish to %s: %w", topic, err)
-		}
-	default:
+	if s.last != nil && failed(s.last) != nil {
+		return fmt.Errorf("publish: %w", failed(s.last))
+	}
+	s.last = s.client.Publish(topic, qos, retain, payload)
+	if err := failed(s.last); err != nil {
+		return fmt.Errorf("publish to %s: %w", topic, err)
 	}
 	return nil
+}
+
+// failed returns the error of a token, nil while it is not done.
+func failed(token mqtt.Token) error {
+	select {
+	case <-token.Done():
+		return token.Error()
+	default:
+		return nil
+	}
 }
 
 // takeAck frees what the city has, and takes what else it says.

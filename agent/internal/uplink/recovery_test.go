@@ -372,3 +372,21 @@ func TestABrokerThatHangsUpIsNotMobbed(t *testing.T) {
 		t.Errorf("a link that broke by itself is tried again after %v", at)
 	}
 }
+
+// TestAConnectionThatClosesUnderneathIsNoticed: paho reports no lost connection
+// when it was closed on the board's own side.
+func TestAConnectionThatClosesUnderneathIsNoticed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, q := newCity(t), newMemQueue()
+		runUplink(t, c, q, nil, func() {
+			time.Sleep(90 * time.Second)
+			c.get(func() { c.near.Close() })
+			time.Sleep(25*time.Second + backoffHungUp)
+			c.get(func() {
+				if c.dials != 2 {
+					t.Errorf("%d connections, want a second one", c.dials)
+				}
+			})
+		})
+	})
+}

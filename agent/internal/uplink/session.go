@@ -27,6 +27,7 @@ type session struct {
 	home    chan struct{}  // the preferred broker can be reached again
 	n       uint64         // statuses sent
 	beats   int            // heartbeats among them
+	last    mqtt.Token     // of the message published last
 	told    *longan.Status // the last full one sent
 	windows []*window      // one a stream, in the order they are sent
 	most    int            // events in a batch, at first

@@ -30,8 +30,9 @@ type city struct {
 	batches  []*longan.Batch
 	statuses []*longan.Status
 	dials    int
-	silent   bool // acknowledges nothing
-	refuse   bool // refuses connections
+	near     net.Conn // the board's end of the latest
+	silent   bool     // acknowledges nothing
+	refuse   bool     // refuses connections
 	why      error
 	credit   uint64
 	tooMany  int    // drops the connection that brings a batch of more events; 0 is none
@@ -152,6 +153,7 @@ func (c *city) dial(_ context.Context, broker *url.URL) (net.Conn, error) {
 		return nil, cmp.Or(c.why, errors.New("no route"))
 	}
 	near, far := net.Pipe()
+	c.near = near
 	go c.server.EstablishConnection("pipe", far)
 	return near, nil
 }

@@ -73,11 +73,11 @@ func (in *Ingest) session(ctx context.Context) error {
 	}
 	in.cfg.View.ApplyBroker(true)
 	in.Metrics.Sessions.Add(1)
-	in.once.Do(func() { close(in.ready) })
 	in.log.Info("link to the broker is up", "counties", in.cfg.Counties)
 	if err := in.hello(ctx, client); err != nil {
 		return err
 	}
+	in.once.Do(func() { close(in.ready) })
 	look := in.ear.listen()
 	defer look.Stop()
 	for {
