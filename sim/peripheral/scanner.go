@@ -36,12 +36,16 @@ func (s *Scanner) Scan(ctx context.Context, code string) error {
 // Serve connects the reader to port until ctx ends, when it returns nil and
 // leaves the port open, or the port fails. It may be called again.
 func (s *Scanner) Serve(ctx context.Context, port Port) error {
-	attach := func(w io.Writer) {
+	own := &lockedWriter{w: port}
+	s.mu.Lock()
+	s.line = own
+	s.mu.Unlock()
+	defer func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.line = w
-	}
-	attach(&lockedWriter{w: port})
-	defer attach(nil)
+		if s.line == own { // it may be plugged in elsewhere by now
+			s.line = nil
+		}
+	}()
 	return s.serve(ctx, port, func(context.Context, io.Writer, []byte) error { return nil })
 }
