@@ -73,6 +73,9 @@ func (s *Site) notes(lang Language) []string {
 			note(say("注意：%s 的 %s 换插口或重启后会变，请用 /dev/serial/by-path/ 下的路径。", "note: %s: %s may change at a restart; use the path under /dev/serial/by-path/.", p.Name, p.Port))
 		}
 	}
+	if h := s.Uplink.Heartbeat; h > defaultHeartbeat {
+		note(say("注意：heartbeat 是 %s，市里 19 秒没有消息就显示离线；用 %s。", "note: heartbeat is %s, and the city takes 19 s of silence for a dead link; use %s.", short(h), short(defaultHeartbeat)))
+	}
 	for _, b := range s.Uplink.Brokers {
 		if strings.HasPrefix(b, "mqtt://") && s.Uplink.PasswordFile != "" && !local(b) {
 			note(say("注意：%s 不加密，密码会明文传输；请用 mqtts://。", "note: %s is not encrypted and the password travels in the clear; use mqtts://.", b))

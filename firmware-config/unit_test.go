@@ -169,6 +169,7 @@ func TestCheckCommand(t *testing.T) {
 		{"right", []string{"site.example.toml"}, zh, 0, "正确：马街镇综治中心（621202107-01，武都区马街镇），3 个外设，8 个点，1 个输出\n", ""},
 		{"right, English", []string{"site.example.toml"}, en, 0, "ok: 马街镇综治中心 (621202107-01, 武都区马街镇), 3 peripheral(s), 8 point(s), 1 output(s)\n", ""},
 		{"notes", []string{"testdata/ok/notes.toml"}, zh, 0, "注意：代码 621202104 是武都区汉王镇，名称里写的是马街镇（621202107）。\n注意：io 的 /dev/ttyUSB0", ""},
+		{"slow heartbeat", []string{"testdata/ok/heartbeat.toml"}, en, 0, "note: heartbeat is 30s, and the city takes 19 s of silence for a dead link; use 10s.", ""},
 		{"wrong", []string{"testdata/check/number-as-text.toml"}, en, 2, "", "number-as-text.toml:2:10: device is text"},
 		{"count", []string{"testdata/check/number-as-text.toml"}, zh, 2, "", "\n4 处问题。\n"},
 		{"no file", []string{"none.toml"}, zh, 2, "", "none.toml: 没有这个文件。"},
